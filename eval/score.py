@@ -1,0 +1,59 @@
+"""Scores saved predictions, offline: ``scores.json`` with patient-resampled intervals, and a table.
+
+python eval/score.py --predictions runs/demo/predictions/grpo --output runs/demo/scores/grpo \
+    --baseline runs/demo/predictions/sft
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from skinr1 import config
+from skinr1.metrics import metrics_table, read_outcomes, score, summary_table
+from skinr1.metrics.outcomes import PREDICTIONS
+from skinr1.metrics.statistics import RESAMPLES, SEED
+from skinr1.stage import write_atomic, write_manifest
+from skinr1.taxonomy import Taxonomy
+
+SCORES = "scores.json"
+
+
+@dataclass
+class Arguments:
+    """What is scored."""
+
+    predictions: Path = field(metadata={"help": "Folder with predictions.jsonl and its manifest.json."})
+    output: Path = field(metadata={"help": "Folder that receives scores.json."})
+    baseline: Path | None = field(default=None, metadata={"help": "Predictions folder of another run, same cases."})
+    resamples: int = field(default=RESAMPLES, metadata={"help": "Bootstrap resamples of patients."})
+    seed: int = field(default=SEED, metadata={"help": "Seed of the resampling."})
+    taxonomy: Path | None = field(default=None, metadata={"help": "Your own taxonomy YAML; default: the shipped one."})
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = config.parse(Arguments, argv, "score")
+    taxonomy = Taxonomy.load(args.taxonomy)
+    baseline = (args.baseline.name, read_outcomes(args.baseline, taxonomy)) if args.baseline else None
+    scores = score(read_outcomes(args.predictions, taxonomy), taxonomy, baseline, args.resamples, args.seed)
+    write_atomic(args.output / SCORES, json.dumps(scores, indent=2, ensure_ascii=False) + "\n")
+    write_manifest(
+        args.output,
+        "score",
+        config={"resamples": args.resamples, "baseline": baseline[0] if baseline else None},
+        inputs=[folder / PREDICTIONS for folder in (args.predictions, args.baseline) if folder],
+        seed=args.seed,
+        counts={"cases": scores["n"], "patients": scores["patients"], "invalid": sum(scores["invalid"].values())},
+        taxonomy_hash=taxonomy.hash,
+    )
+    console = Console()
+    console.print(summary_table({args.predictions.name: scores}))
+    console.print(metrics_table(scores))
+    if scores["invalid"]:
+        console.print("invalid answers:", ", ".join(f"{reason} {count}" for reason, count in scores["invalid"].items()))
+    console.print(f"{args.output / SCORES}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    config.run(main)

@@ -1,0 +1,53 @@
+"""GRPO with a hierarchy-aware reward, continuing the SFT adapter; the reference policy is the SFT model.
+
+torchrun --nproc_per_node 8 recipes/grpo.py --config recipes/qwen2_5_vl_7b/grpo.yaml --deepspeed recipes/deepspeed/zero2.json
+"""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from skinr1 import config, vlm
+from skinr1.rewards import reward_functions
+from skinr1.taxonomy import Taxonomy
+from skinr1.training import callbacks, data
+from skinr1.training.grpo import GrpoConfig, SkinGRPOTrainer
+from skinr1.training.run import train_and_save
+
+
+@dataclass
+class Arguments:
+    """What is trained on what."""
+
+    model: str = field(metadata={"help": "SFT adapter folder (continued), or a full model for GRPO without SFT."})
+    train_file: Path = field(metadata={"help": "rl/train.jsonl: prompt, images, diagnoses, condition."})
+    reward_preset: str = field(default="skin_r1", metadata={"help": "Named rewards with weights."})
+    taxonomy: Path | None = field(default=None, metadata={"help": "Your own taxonomy YAML; default: the shipped one."})
+    dtype: str = field(default="bfloat16", metadata={"help": "dtype of the base weights."})
+
+
+def main(argv: list[str] | None = None) -> None:
+    script, lora, args = config.parse_many((Arguments, vlm.LoraArguments, GrpoConfig), argv, "grpo")
+    _ = args.device  # the process group must exist before a ZeRO-3 model is loaded
+    taxonomy = Taxonomy.load(script.taxonomy)
+    processor = vlm.load_processor(script.model)
+    rows = data.load_rows(script.train_file, ("prompt", "images", "diagnoses", "condition", "case_id"))
+    output = Path(args.output_dir)
+    train = data.filter_long(rows, processor, args.max_prompt_tokens, output, args.process_index == 0)
+    model = vlm.load_model(script.model, script.dtype, trainable=True)
+    if lora.lora_rank and not isinstance(model, vlm.PeftModel):
+        model = vlm.add_lora(model, lora)
+    functions, args.reward_weights = reward_functions(script.reward_preset, taxonomy)
+    trainer = SkinGRPOTrainer(
+        model=model,
+        args=args,
+        train_dataset=train,
+        processing_class=processor,
+        reward_funcs=functions,
+        callbacks=[callbacks.MetricsCallback(), callbacks.ProgressCallback("GRPO", "reward")],
+    )
+    resolved = {**asdict(script), **asdict(lora), **args.to_dict()}
+    train_and_save(trainer, processor, "grpo", resolved, [script.train_file], {"rows": len(train)})
+
+
+if __name__ == "__main__":
+    config.run(main)

@@ -1,0 +1,61 @@
+"""The embedded model's "pretraining": it learns to see signs and to know the language, but not to diagnose.
+
+python recipes/pretrain.py --config recipes/tiny/pretrain.yaml
+
+Stands for what a real run downloads. Training data: label-free captions, textbook passages and taxonomy paths.
+"""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+
+from skinr1 import config, prompts, tiny
+from skinr1.stage import read_jsonl
+from skinr1.training import callbacks, data
+from skinr1.training.run import train_and_save
+from skinr1.training.sft import SftConfig
+from trl import SFTTrainer  # isort: skip  (after skinr1.tiny, which makes torchvision importable)
+
+
+@dataclass
+class Arguments:
+    """What is trained on what."""
+
+    train_file: Path = field(metadata={"help": "captions/train.jsonl: prompt, completion, images."})
+    vocabulary_files: list[Path] = field(
+        default_factory=list, metadata={"help": "Further rows whose text the tokenizer (only) is trained on."}
+    )
+    family: str = field(default="qwen2_5_vl", metadata={"help": "qwen2_5_vl or qwen3_vl."})
+
+
+def texts(path: Path) -> list[str]:
+    """Every text of the rows' completions."""
+    return [part["text"] for row in read_jsonl(path) for turn in row["completion"] for part in turn["content"]]
+
+
+def main(argv: list[str] | None = None) -> None:
+    script, size, args = config.parse_many((Arguments, tiny.TinySize, SftConfig), argv, "pretrain")
+    asked = ["system", "user", "assistant", prompts.SYSTEM, prompts.REPORT_QUESTION, prompts.CAPTION_QUESTION]
+    # a prompt is one text among thousands of rows; repeated, it becomes few tokens
+    corpus = asked * 100 + [text for path in (script.train_file, *script.vocabulary_files) for text in texts(path)]
+    tokenizer = tiny.train_tokenizer(corpus, size.vocabulary)
+    processor = tiny.build_processor(tokenizer, size.max_pixels, script.family)
+    torch.manual_seed(args.seed)
+    model = tiny.build_model(tokenizer, size, script.family)
+    rows = data.load_rows(script.train_file, ("prompt", "completion", "images"))
+    train = data.filter_long(rows, processor, args.max_row_tokens, Path(args.output_dir), args.process_index == 0)
+    trainer = SFTTrainer(
+        model=model,
+        args=args,
+        train_dataset=train,
+        processing_class=processor,
+        callbacks=[callbacks.MetricsCallback(), callbacks.ProgressCallback("pretraining", "loss")],
+    )
+    resolved = {**asdict(script), **asdict(size), **args.to_dict()}
+    inputs = [script.train_file, *script.vocabulary_files]
+    train_and_save(trainer, processor, "pretrain", resolved, inputs, {"rows": len(train)})
+
+
+if __name__ == "__main__":
+    config.run(main)

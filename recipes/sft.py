@@ -1,0 +1,54 @@
+"""Supervised fine-tuning on dense trajectories.
+
+torchrun --nproc_per_node 8 recipes/sft.py --config recipes/qwen2_5_vl_7b/sft.yaml --deepspeed recipes/deepspeed/zero2.json
+"""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from skinr1 import config, vlm
+from skinr1.training import callbacks, data
+from skinr1.training.run import train_and_save
+from skinr1.training.sft import SftConfig
+from trl import SFTTrainer  # isort: skip  (after skinr1.vlm, which makes torchvision importable)
+
+
+@dataclass
+class Arguments:
+    """What is trained on what."""
+
+    model: str = field(metadata={"help": "Base model folder, or its hub name."})
+    train_file: Path = field(metadata={"help": "trajectories/train.jsonl: prompt, completion, images."})
+    validation_file: Path | None = field(default=None, metadata={"help": "Same columns; evaluated with eval_strategy."})
+    dtype: str = field(default="bfloat16", metadata={"help": "dtype of the base weights."})
+    max_visual_tokens: int | None = field(default=None, metadata={"help": "Budget an image; default: as saved."})
+
+
+def main(argv: list[str] | None = None) -> None:
+    script, lora, args = config.parse_many((Arguments, vlm.LoraArguments, SftConfig), argv, "sft")
+    _ = args.device  # the process group must exist before a ZeRO-3 model is loaded
+    processor = vlm.load_processor(script.model)
+    if script.max_visual_tokens:
+        vlm.set_pixel_budget(processor, script.max_visual_tokens)
+    columns = ("prompt", "completion", "images")
+    output = Path(args.output_dir)
+    rows = data.load_rows(script.train_file, columns)
+    train = data.filter_long(rows, processor, args.max_row_tokens, output, args.process_index == 0)
+    validation = data.load_rows(script.validation_file, columns) if script.validation_file else None
+    model = vlm.load_model(script.model, script.dtype)
+    if lora.lora_rank:
+        model = vlm.add_lora(model, lora)
+    trainer = SFTTrainer(
+        model=model,
+        args=args,
+        train_dataset=train,
+        eval_dataset=validation,
+        processing_class=processor,
+        callbacks=[callbacks.MetricsCallback(), callbacks.ProgressCallback("SFT", "loss")],
+    )
+    resolved = {**asdict(script), **asdict(lora), **args.to_dict()}
+    train_and_save(trainer, processor, "sft", resolved, [script.train_file], {"rows": len(train)})
+
+
+if __name__ == "__main__":
+    config.run(main)

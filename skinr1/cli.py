@@ -1,0 +1,60 @@
+"""``skinr1 <stage>``: one verb a stage. Imports happen inside the verbs, so that ``--help`` answers at once."""
+
+import importlib
+import sys
+from pathlib import Path
+
+from skinr1 import __version__
+from skinr1.errors import UserError
+
+# verb: (what it does, module[:function] that takes the arguments)
+STAGES = {
+    "demo": ("run the whole pipeline on the embedded default", "skinr1.pipeline"),
+    "knowledge": ("textbook -> passages, diagnostic rules, differential graph", "data_builders.knowledge"),
+    "cases": ("images with labels -> cases, split by patient", "data_builders.cases"),
+    "captions": ("cases -> label-free captions for pretraining", "data_builders.captions"),
+    "trajectories": ("dense cases + knowledge -> grounded reasoning", "data_builders.trajectories"),
+    "rl": ("sparse cases -> prompts with verifiable truth", "data_builders.rl"),
+    "serve": ("start vLLM with the report schema and limits", "skinr1.serving.commands:serve_main"),
+    "report": ("images -> a validated report from a running server", "skinr1.serving.commands:report_main"),
+    "merge": ("adapter -> full model, checked for equal answers", "skinr1.merge"),
+    "taxonomy": ("show, lint or search the tree of diagnoses", "skinr1.taxonomy.show"),
+}
+SCRIPTS = """\
+Training runs under torchrun, evaluation as scripts:
+  torchrun --nproc_per_node N recipes/sft.py  --config recipes/<model>/sft.yaml  --deepspeed recipes/deepspeed/zero2.json
+  torchrun --nproc_per_node N recipes/grpo.py --config recipes/<model>/grpo.yaml --deepspeed recipes/deepspeed/zero2.json
+  python eval/predict.py --config …    python eval/score.py --config …    python eval/page.py --config …
+"""
+
+
+def usage() -> str:
+    """The list of stages, in the order the work flows."""
+    stages = "\n".join(f"  {name:13}{text}" for name, (text, _) in STAGES.items())
+    return (
+        f"skinr1 {__version__}: reasoning about skin images, grounded in a textbook. Research only.\n\n"
+        f"usage: skinr1 <stage> [--config FILE.yaml] [--key value …]      skinr1 <stage> --help\n\n"
+        f"stages:\n{stages}\n\n{SCRIPTS}"
+    )
+
+
+def main() -> None:
+    """Console entry point."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in {"-h", "--help"}:
+        print(usage())
+        return
+    verb, rest = arguments[0], arguments[1:]
+    if verb == "--version":
+        print(__version__)
+        return
+    if verb not in STAGES:
+        print(f"error: unknown stage {verb!r}: skinr1 --help lists them", file=sys.stderr)
+        sys.exit(2)
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        module, _, function = STAGES[verb][1].partition(":")
+        getattr(importlib.import_module(module), function or "main")(rest)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

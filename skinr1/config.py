@@ -1,0 +1,97 @@
+"""Configuration: dataclass defaults < YAML (``--config``) < command line, through TRL's parser.
+
+An unknown key stops the run with one line that names the nearest key, or the successor of a removed one.
+"""
+
+import difflib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from trl import TrlParser
+
+from skinr1.errors import UserError
+
+T = TypeVar("T")
+
+# Keys that public recipes still carry and that the pinned TRL and transformers no longer know.
+REMOVED_KEYS = {
+    "max_prompt_length": "prompts are never cut: overlong rows are filtered and listed, see max_prompt_tokens",
+    "max_seq_length": "use max_length",
+    "warmup_ratio": "use warmup_steps with a fraction below 1",
+    "overwrite_output_dir": "give a new output_dir, or resume_from_checkpoint",
+    "evaluation_strategy": "use eval_strategy",
+    "torch_dtype": "use dtype",
+    "logging_dir": "tensorboard writes below output_dir",
+    "group_by_length": "use train_sampling_strategy",
+    "save_safetensors": "safetensors is the only format",
+    "no_cuda": "use use_cpu",
+    "use_liger_kernel": "use model_init_kwargs: {use_kernels: true}",
+}
+
+
+def parse(dataclass_type: type[T], argv: Sequence[str] | None = None, prog: str = "") -> T:
+    """One dataclass from defaults, YAML and command line; see :func:`parse_many`."""
+    return parse_many((dataclass_type,), argv, prog)[0]
+
+
+def parse_many(dataclass_types: Sequence[type], argv: Sequence[str] | None = None, prog: str = "") -> tuple[Any, ...]:
+    """Fills the dataclasses, in the order given.
+
+    Raises:
+        UserError: the YAML is missing or no mapping, or a key is unknown or was removed.
+    """
+    args = [part for arg in (sys.argv[1:] if argv is None else argv) for part in _split_config(arg)]
+    parser = TrlParser(dataclass_types=list(dataclass_types), prog=prog or None, allow_abbrev=False)
+    known = {action.dest for action in parser._actions}
+    _check_yaml(args, known)
+    try:
+        *parsed, rest = parser.parse_args_and_config(args, return_remaining_strings=True)
+    except (ValueError, TypeError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError("configuration refused", str(error), "Correct the value.") from None
+    if rest:
+        raise _unknown_key(rest[0].lstrip("-").split("=")[0], "command line", known)
+    return tuple(parsed)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Calls a program's ``main``; a :class:`UserError` becomes one line on standard error and exit code 2."""
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _split_config(arg: str) -> list[str]:
+    """TRL's parser knows ``--config x`` only; people also write ``--config=x``."""
+    return arg.split("=", 1) if arg.startswith("--config=") else [arg]
+
+
+def _check_yaml(args: list[str], known: set[str]) -> None:
+    if "--config" not in args:
+        return
+    where = args.index("--config") + 1
+    path = Path(args[where]) if where < len(args) else Path()
+    if not path.is_file():
+        raise UserError("config file not found", str(path), "Give a YAML file after --config.")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise UserError(f"not YAML ({error})", str(path), "Correct the file.") from None
+    if not isinstance(content, dict):
+        raise UserError("not a mapping of keys to values", str(path), "Write `key: value` lines.")
+    for key in content:
+        if key not in known:
+            raise _unknown_key(key, str(path), known)
+
+
+def _unknown_key(key: str, where: str, known: set[str]) -> UserError:
+    if key in REMOVED_KEYS:
+        return UserError(f"key {key!r} was removed", where, f"Instead: {REMOVED_KEYS[key]}.")
+    near = difflib.get_close_matches(key, sorted(known), n=1)
+    return UserError(f"unknown key {key!r}", where, f"Did you mean {near[0]!r}?" if near else "Remove it.")

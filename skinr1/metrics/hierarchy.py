@@ -1,0 +1,91 @@
+"""Scores on the tree, one case at a time. The root is excluded: a top-level group has depth 1.
+
+A label may denote several nodes. Each function then takes the node that suits the prediction best; where
+all suit equally badly (an invalid answer, a wrong branch) it takes the deepest, so that silence is never the
+cheaper answer.
+"""
+
+from skinr1.metrics.outcomes import Outcome
+from skinr1.taxonomy import Taxonomy
+
+
+def shared_depth(a: str, b: str, taxonomy: Taxonomy) -> int:
+    """Depth of the lowest common ancestor; 0 when only the root joins the two."""
+    ancestor = taxonomy.lca(a, b)
+    return taxonomy.node(ancestor).depth if ancestor else 0
+
+
+def best_truth(outcome: Outcome, taxonomy: Taxonomy) -> str:
+    """The true node with the largest ancestor-F against the prediction; then the deepest, then the smallest id."""
+
+    def fitness(node: str) -> tuple[float, int]:
+        depth = taxonomy.node(node).depth
+        if outcome.predicted is None:
+            return 0.0, depth
+        shared = shared_depth(outcome.predicted, node, taxonomy)
+        return 2 * shared / (taxonomy.node(outcome.predicted).depth + depth), depth
+
+    return max(sorted(outcome.row.diagnoses), key=fitness)
+
+
+def top1(outcome: Outcome) -> float:
+    """1 when the given diagnosis is exactly one of the true nodes, else 0."""
+    return float(outcome.predicted in outcome.row.diagnoses)
+
+
+def ancestor_counts(outcome: Outcome, taxonomy: Taxonomy) -> tuple[int, int, int]:
+    """(shared, predicted, true) sizes of the ancestor sets, node included, root excluded (Kiritchenko).
+
+    An invalid answer gives (0, 0, true): it costs recall only. Summed over cases these give the micro scores.
+    """
+    truth = best_truth(outcome, taxonomy)
+    depth = taxonomy.node(truth).depth
+    if outcome.predicted is None:
+        return 0, 0, depth
+    return shared_depth(outcome.predicted, truth, taxonomy), taxonomy.node(outcome.predicted).depth, depth
+
+
+def case_f(outcome: Outcome, taxonomy: Taxonomy) -> float:
+    """F of one case. Its mean, unlike the micro F, cannot be raised by answering nothing instead of something wrong."""
+    shared, predicted, true = ancestor_counts(outcome, taxonomy)
+    return 2 * shared / (predicted + true)
+
+
+def depth_credit(outcome: Outcome, taxonomy: Taxonomy) -> float:
+    """depth(LCA) / depth(truth), the best over the true nodes; 0 when invalid."""
+    if outcome.predicted is None:
+        return 0.0
+    return max(
+        shared_depth(outcome.predicted, node, taxonomy) / taxonomy.node(node).depth for node in outcome.row.diagnoses
+    )
+
+
+def tree_distance(outcome: Outcome, taxonomy: Taxonomy) -> float:
+    """Edges between prediction and nearest true node, through the root if need be.
+
+    An invalid answer is as far away as any node of the tree can be: depth(truth) + depth of the deepest leaf.
+    """
+    if outcome.predicted is None:
+        return taxonomy.node(best_truth(outcome, taxonomy)).depth + tree_depth(taxonomy)
+    depth = taxonomy.node(outcome.predicted).depth
+    return min(
+        depth + taxonomy.node(node).depth - 2 * shared_depth(outcome.predicted, node, taxonomy)
+        for node in outcome.row.diagnoses
+    )
+
+
+def level_hit(outcome: Outcome, taxonomy: Taxonomy, level: int) -> float | None:
+    """1 when prediction and truth share their ancestor at ``level`` (1 = top), else 0; None when no truth is that deep.
+
+    A prediction that stops above the level misses it.
+    """
+    deep = [node for node in outcome.row.diagnoses if taxonomy.node(node).depth >= level]
+    if not deep:
+        return None
+    predicted = outcome.predicted
+    return float(predicted is not None and any(shared_depth(predicted, node, taxonomy) >= level for node in deep))
+
+
+def tree_depth(taxonomy: Taxonomy) -> int:
+    """Depth of the deepest node."""
+    return max(node.depth for node in taxonomy.nodes.values())

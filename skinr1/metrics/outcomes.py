@@ -1,0 +1,142 @@
+"""Prediction rows x taxonomy -> Outcomes: what was true, what was said, and whether it was inside the contract.
+
+The text is read by :func:`skinr1.report.parse` and by nothing else. An invalid answer becomes an Outcome
+without an answer; it is never dropped, so it stays in every denominator.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from skinr1.errors import UserError
+from skinr1.report import Answer, DifferentialEntry, InvalidAnswer, Report, inconsistencies, parse
+from skinr1.stage import read_jsonl, read_manifest
+from skinr1.taxonomy import Bucket, Taxonomy
+
+PREDICTIONS = "predictions.jsonl"
+
+
+class Prediction(BaseModel):
+    """One row of ``predictions.jsonl``: the truth of a case and the raw text a model wrote about it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    case_id: str
+    patient_id: str | None = None
+    source: str = ""
+    skin_tone: str | None = None
+    diagnoses: tuple[str, ...] = Field(min_length=1)
+    label: str | None = None
+    condition: Bucket | None = None
+    image: str = ""
+    text: str
+    finish_reason: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One answered case.
+
+    Attributes:
+        row: the prediction as stored.
+        answer: the parsed answer; None when the text is outside the contract.
+        invalid: the parser's reason and detail; None for a valid answer.
+        faults: contradictions inside a valid report.
+    """
+
+    row: Prediction
+    answer: Answer | None
+    invalid: InvalidAnswer | None = None
+    faults: tuple[str, ...] = ()
+
+    @property
+    def case_id(self) -> str:
+        return self.row.case_id
+
+    @property
+    def cluster(self) -> str:
+        """The unit that is resampled: the patient, else the case itself."""
+        return self.row.patient_id or self.row.case_id
+
+    @property
+    def predicted(self) -> str | None:
+        """The diagnosis given; None when invalid."""
+        return self.answer.report.diagnosis if self.answer else None
+
+    @property
+    def predicted_condition(self) -> Bucket | None:
+        """The lesion condition given; None when invalid."""
+        return self.answer.report.condition if self.answer else None
+
+
+def outcome(row: Prediction, taxonomy: Taxonomy) -> Outcome:
+    """Parses one answer.
+
+    Raises:
+        UserError: a true diagnosis is not in the taxonomy (the model's mistakes never raise).
+    """
+    for node in row.diagnoses:
+        taxonomy.node(node)
+    try:
+        answer = parse(row.text, taxonomy)
+    except InvalidAnswer as error:
+        return Outcome(row, None, invalid=error)
+    return Outcome(row, answer, faults=tuple(inconsistencies(answer.report, taxonomy)))
+
+
+def outcomes(rows: Iterable[Mapping[str, Any]], taxonomy: Taxonomy, where: str = PREDICTIONS) -> list[Outcome]:
+    """All rows, sorted by case id, so that nothing downstream depends on the order of answering.
+
+    Raises:
+        UserError: no row, a malformed row, a case without a true diagnosis, or a case that occurs twice.
+    """
+    parsed: dict[str, Outcome] = {}
+    for number, row in enumerate(rows, 1):
+        try:
+            prediction = Prediction.model_validate(dict(row))
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            field = ".".join(str(part) for part in first["loc"])
+            raise UserError(f"{field}: {first['msg']}", f"{where}:{number}", "Run eval/predict.py again.") from None
+        if prediction.case_id in parsed:
+            place = f"{where}:{number} ({prediction.case_id})"
+            raise UserError("case is answered twice", place, "Keep one answer a case.")
+        parsed[prediction.case_id] = outcome(prediction, taxonomy)
+    if not parsed:
+        raise UserError("no predictions", where, "Run eval/predict.py on a split that has cases.")
+    return [parsed[case_id] for case_id in sorted(parsed)]
+
+
+def read_outcomes(folder: Path, taxonomy: Taxonomy) -> list[Outcome]:
+    """The outcomes of a finished predictions folder. Raises UserError as :func:`outcomes` does."""
+    read_manifest(folder)
+    path = folder / PREDICTIONS
+    return outcomes(read_jsonl(path), taxonomy, str(path))
+
+
+def majority(results: Sequence[Outcome]) -> list[Outcome]:
+    """The same cases, all answered with the most frequent true diagnosis and the most frequent true condition.
+
+    Frequencies are of these very cases, which favours the baseline. Ties go to the smaller id.
+    """
+    nodes = Counter(node for o in results for node in o.row.diagnoses)
+    conditions = Counter(o.row.condition for o in results if o.row.condition is not None)
+    node = min(nodes, key=lambda name: (-nodes[name], name))
+    condition = min(conditions, key=lambda name: (-conditions[name], name)) if conditions else Bucket.BENIGN
+    report = Report(
+        schema_version="v1",
+        findings=(),
+        diagnosis=node,
+        condition=condition,
+        differential=(DifferentialEntry(diagnosis=node, probability=1.0, evidence_for=(), evidence_against=()),),
+        confidence="low",
+        advice="routine_visit",
+        citations=(),
+        disclaimer="Research software, not a medical device.",
+    )
+    constant = Answer("The most frequent diagnosis.", report)
+    return [replace(o, answer=constant, invalid=None, faults=()) for o in results]

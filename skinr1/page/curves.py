@@ -1,0 +1,154 @@
+"""Training curves as inline SVG: text stays text, colours follow the page, the same rows give the same bytes."""
+
+import io
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from skinr1.stage import read_jsonl
+
+# Stand-in for the page's ink, replaced by currentColor so that one drawing serves light and dark.
+INK = "#010203"
+# Readable on white and on near-black; line styles differ too, so colour is never the only sign.
+COLOURS = ("#3b7dd8", "#d2691e", "#2a9d6f", "#a45bc4", "#b8860b")
+STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
+SMOOTH_FROM = 60
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One drawing: a title, an axis name, and which logged keys it shows under which label."""
+
+    title: str
+    unit: str
+    label: Callable[[str], str | None]
+
+
+def _exactly(**labels: str) -> Callable[[str], str | None]:
+    return lambda key: labels.get(key)
+
+
+def _reward_part(key: str) -> str | None:
+    found = re.fullmatch(r"rewards/(.+)/mean", key)
+    return found.group(1) if found else None
+
+
+def _length(key: str) -> str | None:
+    return {"completions/mean_length": "mean", "completions/max_length": "longest"}.get(key)
+
+
+PANELS = (
+    Panel("Reward", "weighted sum", _exactly(reward="reward")),
+    Panel("Parts of the reward", "before weighting", _reward_part),
+    Panel("Loss", "nats per token", _exactly(loss="training", eval_loss="held out")),
+    Panel("Token accuracy", "share", _exactly(mean_token_accuracy="training", eval_mean_token_accuracy="held out")),
+    Panel("KL to the reference", "nats per token", _exactly(kl="KL")),
+    Panel("Entropy", "nats per token", _exactly(entropy="entropy")),
+    Panel("Completion length", "tokens", _length),
+)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A drawing and the words for those who do not see it."""
+
+    title: str
+    svg: str
+    words: str
+
+
+def stage_curves(name: str, path: Path) -> list[Curve]:
+    """The panels that ``path`` has numbers for; empty when the file is missing or holds none.
+
+    Raises:
+        UserError: a line of the file is not a JSON object.
+    """
+    if not path.is_file():
+        return []
+    rows = [row for row in read_jsonl(path) if isinstance(row.get("step"), int | float)]
+    # GRPO's surrogate loss is near 0 by construction and says nothing about progress.
+    rewarded = any("reward" in row for row in rows)
+    return [
+        _curve(f"{name}-{number}", panel, lines)
+        for number, panel in enumerate(PANELS)
+        if not (rewarded and panel.title == "Loss") and (lines := _lines(panel, rows))
+    ]
+
+
+Line = tuple[list[float], list[float]]
+
+
+def _lines(panel: Panel, rows: Sequence[dict[str, Any]]) -> dict[str, Line]:
+    lines: dict[str, Line] = {}
+    for row in rows:
+        for key in sorted(row):
+            label, number = panel.label(key), row[key]
+            if label is not None and isinstance(number, int | float) and math.isfinite(number):
+                steps, numbers = lines.setdefault(label, ([], []))
+                steps.append(row["step"])
+                numbers.append(number)
+    return lines
+
+
+def _curve(prefix: str, panel: Panel, lines: dict[str, Line]) -> Curve:
+    words = "; ".join(
+        f"{label} from {numbers[0]:.3g} at step {steps[0]:g} to {numbers[-1]:.3g} at step {steps[-1]:g}"
+        for label, (steps, numbers) in lines.items()
+    )
+    return Curve(panel.title, _svg(re.sub(r"\W", "-", prefix), panel, lines), f"{panel.title}: {words}.")
+
+
+def _svg(prefix: str, panel: Panel, lines: dict[str, Line]) -> str:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    look = {
+        **{key: INK for key in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")},
+        "svg.hashsalt": "skinr1",
+        "svg.fonttype": "none",
+        "font.family": "sans-serif",
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+    }
+    with mpl.rc_context(look):
+        figure = Figure(figsize=(4.2, 2.5), layout="constrained")
+        axes = figure.subplots()
+        for number, (label, (steps, numbers)) in enumerate(lines.items()):
+            colour, style = COLOURS[number % len(COLOURS)], STYLES[number % len(STYLES)]
+            smooth = moving_average(numbers)
+            if smooth != numbers:
+                axes.plot(steps, numbers, color=colour, linewidth=0.6, alpha=0.35)
+            marker = "o" if len(steps) == 1 else None
+            axes.plot(steps, smooth, color=colour, linestyle=style, linewidth=1.8, label=label, marker=marker)
+        axes.set_xlabel("step")
+        axes.set_ylabel(panel.unit)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+        axes.grid(color="#888888", alpha=0.25, linewidth=0.6)
+        if len(lines) > 1:
+            axes.legend(frameon=False, fontsize=8, handlelength=3)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return _inline(buffer.getvalue(), prefix)
+
+
+def moving_average(numbers: Sequence[float]) -> list[float]:
+    """Centred mean over about a twentieth of a long series; a short series comes back as it is."""
+    if len(numbers) < SMOOTH_FROM:
+        return list(numbers)
+    half = len(numbers) // 40
+    windows = (numbers[max(0, i - half) : i + half + 1] for i in range(len(numbers)))
+    return [sum(window) / len(window) for window in windows]
+
+
+def _inline(document: str, prefix: str) -> str:
+    """The bare <svg>, ids unique in the page, ink left to the page, hidden from screen readers (words say it)."""
+    svg = document[document.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}-", svg)
+    svg = re.sub(r"(font(?:-family)?: [^;\"]*?)'[^\"]*?sans-serif", r"\1sans-serif", svg)
+    return svg.replace(INK, "currentColor").replace("<svg ", '<svg aria-hidden="true" ', 1).strip()

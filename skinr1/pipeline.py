@@ -1,0 +1,120 @@
+"""``skinr1 demo``: every stage after the other, from a folder of recipes to a table and a page.
+
+Each stage is the same command a user would type; a finished stage (its manifest exists) is not run again.
+"""
+
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from skinr1 import config
+from skinr1.errors import UserError
+from skinr1.stage import MANIFEST
+
+MODELS = ("base", "sft", "grpo")
+
+
+@dataclass
+class Arguments:
+    """Which recipes, where to, from which seed."""
+
+    recipes: Path = field(default=Path("recipes/tiny"), metadata={"help": "Folder with one YAML a stage."})
+    output: Path = field(default=Path("runs/demo"), metadata={"help": "Run folder: one folder a stage."})
+    seed: int = field(default=17, metadata={"help": "Seed of every stage."})
+    processes: int = field(default=2, metadata={"help": "torchrun processes of the training stages."})
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A command and the folder that holds its manifest when it has finished."""
+
+    name: str
+    command: list[str]
+    folder: Path
+
+
+def stages(args: Arguments) -> Iterator[Stage]:
+    """The stages of a recipe folder, in order; a stage without a YAML there is no part of this pipeline."""
+    out, seed = args.output, str(args.seed)
+
+    def stage(name: str, program: list[str], *options: object, threads: bool = False) -> Iterator[Stage]:
+        recipe = args.recipes / f"{name}.yaml"
+        if recipe.is_file():
+            command = [*program, "--config", str(recipe), *map(str, options)]
+            folder = Path(command[max(i for i, part in enumerate(command) if part in ("--output", "--output_dir")) + 1])
+            yield Stage(name, command, folder)
+
+    def module(name: str) -> list[str]:
+        return [sys.executable, "-m", name]
+
+    def torchrun(script: str) -> list[str]:
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(args.processes)]
+        return [*launcher, "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", f"recipes/{script}.py"]
+
+    own_base = (args.recipes / "pretrain.yaml").is_file()
+    base = ["--model", out / "base"] if own_base else []
+    yield from stage("knowledge", module("data_builders.knowledge"), "--output", out / "knowledge")
+    yield from stage("cases", module("data_builders.cases"), "--output", out / "cases", "--seed", seed)
+    inputs = ["--cases", out / "cases", "--knowledge", out / "knowledge"]
+    yield from stage("trajectories", module("data_builders.trajectories"), *inputs, "--output", out / "trajectories")
+    yield from stage("captions", module("data_builders.captions"), *inputs, "--output", out / "captions")
+    yield from stage("rl", module("data_builders.rl"), "--cases", out / "cases", "--output", out / "rl")
+    yield from stage(
+        "pretrain",
+        torchrun("pretrain"),
+        *("--train_file", out / "captions" / "train.jsonl"),
+        *("--vocabulary_files", out / "trajectories" / "train.jsonl"),
+        *("--output_dir", out / "base", "--seed", seed),
+    )
+    yield from stage(
+        "sft",
+        torchrun("sft"),
+        *base,
+        *("--train_file", out / "trajectories" / "train.jsonl", "--output_dir", out / "sft", "--seed", seed),
+    )
+    yield from stage(
+        "grpo",
+        torchrun("grpo"),
+        *("--model", out / "sft", "--train_file", out / "rl" / "train.jsonl"),
+        *("--output_dir", out / "grpo", "--seed", seed),
+    )
+    yield from stage(
+        "evaluate",
+        [sys.executable, "eval/run.py"],
+        *("--run", out, "--output", out / "page", "--seed", seed),
+        *(() if own_base else ("--base_from", "adapter")),
+    )
+
+
+def run_stage(stage: Stage, number: int, total: int, console: Console) -> float:
+    """Runs one stage unless it is finished; returns its seconds.
+
+    Raises:
+        UserError: the stage's program failed; its own error stands above.
+    """
+    if (stage.folder / MANIFEST).is_file():
+        console.print(f"[dim]{number}/{total} {stage.name}: finished before, kept ({stage.folder})[/dim]")
+        return 0.0
+    console.print(f"[bold]{number}/{total} {stage.name}[/bold]  [dim]{shlex.join(stage.command[1:])}[/dim]", soft_wrap=True)
+    started = time.monotonic()
+    code = subprocess.run(stage.command, check=False).returncode
+    if code:
+        raise UserError(f"stage {stage.name} ended with code {code}", str(stage.folder), "Read its message above, mend, run again.")
+    return time.monotonic() - started
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = config.parse(Arguments, argv, "skinr1 demo")
+    console = Console()
+    if not args.recipes.is_dir():
+        raise UserError("no such recipe folder", str(args.recipes), "Run from the project's root, or give --recipes.")
+    plan = list(stages(args))
+    seconds = [run_stage(stage, number, len(plan), console) for number, stage in enumerate(plan, 1)]
+    spent = ", ".join(f"{stage.name} {took:.0f} s" for stage, took in zip(plan, seconds, strict=True))
+    console.print(f"[dim]{spent}; {sum(seconds):.0f} s in all[/dim]")

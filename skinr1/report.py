@@ -1,0 +1,201 @@
+"""Report: the one contract between model, reward, server and evaluation, with its schema and its parser.
+
+A model's answer is ``<think>reasoning</think>``, a newline, and one JSON object. Nothing else in the project
+reads model text. What :func:`parse` accepts is exactly what :func:`json_schema` and :func:`structural_tag` can
+force, except that reasoning may hold ``<`` where the server's grammar forbids it.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from skinr1.concepts import concept, concepts
+from skinr1.taxonomy import Bucket, Taxonomy
+
+SCHEMA_VERSION = "v1"
+DISCLAIMER = "Research software, not a medical device."
+OPEN, CLOSE = "<think>", "</think>"
+MAX_THINKING = 4000
+MAX_ANSWER = 20_000
+
+
+def _known_concept(name: str) -> str:
+    return concept(name).name
+
+
+def _two_decimals(value: float) -> float:
+    if round(value, 2) != value:
+        raise ValueError("probability has more than two decimals")
+    return value
+
+
+ConceptName = Annotated[str, AfterValidator(_known_concept)]
+Probability = Annotated[float, Field(ge=0.0, le=1.0), AfterValidator(_two_decimals)]
+PassageId = Annotated[str, Field(pattern=r"^[a-z0-9_.-]{1,40}:[a-z0-9_./-]{1,80}(#[a-z0-9_-]{1,40})?$")]
+Signs = Annotated[tuple[ConceptName, ...], Field(max_length=8)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class DifferentialEntry(_Strict):
+    """One rival: a taxonomy path, its probability, and the signs that speak for and against it."""
+
+    diagnosis: str
+    probability: Probability
+    evidence_for: Signs
+    evidence_against: Signs
+
+
+class Report(_Strict):
+    """A structured report, version 1.
+
+    ``differential`` is ranked, most probable first. ``diagnosis`` is a full taxonomy path and may be an inner
+    node when the leaf is not known. Fields that contradict each other (a condition that is not the diagnosis's
+    bucket, say) are valid here and counted by evaluation: a grammar cannot forbid them.
+    """
+
+    schema_version: Literal["v1"]
+    findings: Signs
+    diagnosis: str
+    condition: Bucket
+    differential: Annotated[tuple[DifferentialEntry, ...], Field(min_length=1, max_length=5)]
+    confidence: Literal["low", "moderate", "high"]
+    advice: Literal["self_care", "routine_visit", "prompt_visit", "urgent_visit"]
+    citations: Annotated[tuple[PassageId, ...], Field(max_length=6)]
+    disclaimer: Literal["Research software, not a medical device."]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer: the reasoning and the report."""
+
+    thinking: str
+    report: Report
+
+
+class InvalidAnswer(ValueError):
+    """Text outside the contract. ``reason`` is a short machine-readable word, ``detail`` is for people."""
+
+    def __init__(self, reason: str, detail: str = ""):
+        self.reason, self.detail = reason, detail
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+
+
+def render(answer: Answer) -> str:
+    """The text a model should have written; ``parse(render(a)) == a``."""
+    body = json.dumps(answer.report.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":"))
+    return f"{OPEN}{answer.thinking}{CLOSE}\n{body}"
+
+
+def parse(text: str, taxonomy: Taxonomy) -> Answer:
+    """Reads a model's answer, strictly.
+
+    Raises:
+        InvalidAnswer: with reason ``length``, ``think``, ``json``, ``schema`` or ``diagnosis``.
+    """
+    if len(text) > MAX_ANSWER:
+        raise InvalidAnswer("length", f"{len(text)} characters; at most {MAX_ANSWER}")
+    stripped = text.strip()
+    if not stripped.startswith(OPEN) or stripped.count(OPEN) != 1 or stripped.count(CLOSE) != 1:
+        raise InvalidAnswer("think", "needs exactly one <think>…</think>, first")
+    thinking, _, body = stripped[len(OPEN) :].partition(CLOSE)
+    if not thinking.strip() or len(thinking) > MAX_THINKING:
+        raise InvalidAnswer("think", f"reasoning is empty or longer than {MAX_THINKING} characters")
+    report = _report(_load_json(body.strip()))
+    for node in (report.diagnosis, *(entry.diagnosis for entry in report.differential)):
+        if node not in taxonomy.nodes:
+            raise InvalidAnswer("diagnosis", f"{node!r} is no taxonomy path")
+    return Answer(thinking, report)
+
+
+def report_from_json(data: Any, taxonomy: Taxonomy) -> Report:
+    """A stored report, checked like a model's. Raises InvalidAnswer."""
+    return parse(f"{OPEN}stored{CLOSE}{json.dumps(data)}", taxonomy).report
+
+
+def _load_json(body: str) -> Any:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
+        if len(set(keys)) != len(keys):
+            raise InvalidAnswer("json", "a key occurs twice")
+        return dict(pairs)
+
+    def no_constant(name: str) -> Any:
+        raise InvalidAnswer("json", f"{name} is no JSON number")
+
+    try:
+        return json.loads(body, object_pairs_hook=unique, parse_constant=no_constant)
+    except json.JSONDecodeError as error:
+        raise InvalidAnswer("json", f"{error.msg} at character {error.pos}") from None
+    except (RecursionError, ValueError) as error:
+        if isinstance(error, InvalidAnswer):
+            raise
+        raise InvalidAnswer("json", "nested too deeply or a number too long") from None
+
+
+def _report(data: Any) -> Report:
+    try:
+        return Report.model_validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InvalidAnswer("schema", f"{where}: {first['msg']}") from None
+
+
+def json_schema(taxonomy: Taxonomy) -> dict[str, Any]:
+    """JSON Schema of the report, with diagnoses and signs as closed enumerations.
+
+    Bounded everywhere, so that constrained decoding ends: array lengths, string patterns, two-decimal
+    probabilities listed one by one.
+    """
+    schema = Report.model_json_schema()
+    entry = schema["$defs"]["DifferentialEntry"]["properties"]
+    schema["$defs"]["Diagnosis"] = {"type": "string", "enum": list(taxonomy.nodes)}
+    schema["$defs"]["Sign"] = {"type": "string", "enum": list(concepts())}
+    schema["properties"]["diagnosis"] = entry["diagnosis"] = {"$ref": "#/$defs/Diagnosis"}
+    for signs in (schema["properties"]["findings"], entry["evidence_for"], entry["evidence_against"]):
+        signs["items"] = {"$ref": "#/$defs/Sign"}
+    entry["probability"] = {"enum": [step / 100 for step in range(101)]}
+    return schema
+
+
+def structural_tag(taxonomy: Taxonomy, max_thinking: int = 1200) -> dict[str, Any]:
+    """vLLM ``response_format`` that forces a whole answer: bounded reasoning, then a report of the schema."""
+    thinking = {"type": "regex", "pattern": rf"[^<\s][^<]{{0,{max_thinking}}}"}
+    return {
+        "type": "structural_tag",
+        "format": {
+            "type": "sequence",
+            "elements": [
+                {"type": "tag", "begin": OPEN, "content": thinking, "end": CLOSE},
+                {"type": "const_string", "value": "\n"},
+                {"type": "json_schema", "json_schema": json_schema(taxonomy)},
+            ],
+        },
+    }
+
+
+def inconsistencies(report: Report, taxonomy: Taxonomy) -> list[str]:
+    """Contradictions inside a valid report, one line each; evaluation counts them."""
+
+    def faults() -> Iterable[str]:
+        bucket = taxonomy.bucket(report.diagnosis)
+        if bucket is not None and bucket is not report.condition:
+            yield f"condition {report.condition} but the diagnosis is {bucket}"
+        if report.differential[0].diagnosis != report.diagnosis:
+            yield "first of the differential is not the diagnosis"
+        names = [entry.diagnosis for entry in report.differential]
+        if len(set(names)) != len(names):
+            yield "a diagnosis occurs twice in the differential"
+        probabilities = [entry.probability for entry in report.differential]
+        if probabilities != sorted(probabilities, reverse=True):
+            yield "differential is not ranked by probability"
+        if sum(probabilities) > 1.005:
+            yield "probabilities add up to more than 1"
+
+    return list(faults())

@@ -1,0 +1,62 @@
+"""A data set's own labels, mapped to sets of nodes."""
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import yaml
+
+from skinr1.errors import UserError
+from skinr1.taxonomy.tree import Taxonomy
+
+
+@dataclass(frozen=True)
+class LabelTarget:
+    """What one label means: the nodes it may denote and how sure the map is (0 to 1)."""
+
+    nodes: frozenset[str]
+    confidence: float
+    note: str = ""
+
+
+class LabelMap:
+    """Label -> set of nodes. One label may be several nodes (``akiec`` is two, ``bkl`` several).
+
+    Raises:
+        UserError: an entry names a node that is not in the taxonomy.
+    """
+
+    def __init__(self, name: str, entries: dict[str, LabelTarget], taxonomy: Taxonomy):
+        self.name = name
+        self.entries = entries
+        for label, target in entries.items():
+            for node in sorted(target.nodes - taxonomy.nodes.keys()):
+                raise UserError(
+                    f"label map {name!r} sends {label!r} to a node that does not exist", node, "Correct the map's entry."
+                )
+
+    @classmethod
+    def load(cls, name_or_path: str, taxonomy: Taxonomy) -> "LabelMap":
+        """A shipped map by name (``pad_ufes_20``) or a YAML file of the same form."""
+        path = Path(name_or_path)
+        if path.suffix in {".yaml", ".yml"}:
+            if not path.is_file():
+                raise UserError("label map not found", name_or_path, "Correct the path.")
+            text, name = path.read_text(encoding="utf-8"), path.stem
+        else:
+            resource = files("skinr1.taxonomy").joinpath("label_maps", f"{name_or_path}.yaml")
+            if not resource.is_file():
+                raise UserError("no such shipped label map", repr(name_or_path), "Give a path to a YAML file instead.")
+            text, name = resource.read_text(encoding="utf-8"), name_or_path
+        entries = {
+            str(label): LabelTarget(frozenset(e["nodes"]), float(e.get("confidence", 1.0)), e.get("note", ""))
+            for label, e in yaml.safe_load(text)["labels"].items()
+        }
+        return cls(name, entries, taxonomy)
+
+    def resolve(self, label: str) -> LabelTarget:
+        """Raises UserError for a label the map does not list: silence is never a mapping."""
+        if label not in self.entries:
+            known = ", ".join(sorted(self.entries))
+            raise UserError(f"label is not in map {self.name!r}", repr(label), f"Add it, or correct it to one of: {known}.")
+        return self.entries[label]

@@ -1,0 +1,77 @@
+"""What every run writes and shows: ``metrics.jsonl`` always, a progress bar with the stage's name."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from skinr1.stage import canonical_json, read_jsonl, write_jsonl
+
+METRICS = "metrics.jsonl"
+
+
+class MetricsCallback(TrainerCallback):
+    """Appends every log to ``metrics.jsonl``. A resumed run first drops what lies after its checkpoint."""
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if not state.is_world_process_zero:
+            return
+        path = Path(args.output_dir) / METRICS
+        kept = [row for row in read_jsonl(path) if row["step"] <= state.global_step] if path.exists() else []
+        write_jsonl(path, kept if state.global_step else [])
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        if state.is_world_process_zero and logs:
+            numbers = {key: value for key, value in logs.items() if isinstance(value, int | float)}
+            with open(Path(args.output_dir) / METRICS, "a", encoding="utf-8") as handle:
+                handle.write(canonical_json({"step": state.global_step, **numbers}) + "\n")
+
+
+class ProgressCallback(TrainerCallback):
+    """One bar for the run: name, step, time left, and the metric that matters."""
+
+    def __init__(self, name: str, metric: str):
+        self.name, self.metric = name, metric
+        self.bar: Progress | None = None
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if state.is_world_process_zero:
+            self.bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}"),
+                refresh_per_second=2,
+            )
+            self.bar.start()
+            self.task = self.bar.add_task(self.name, total=state.max_steps, completed=state.global_step, note="")
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if self.bar:
+            self.bar.update(self.task, completed=state.global_step)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        if self.bar and logs and self.metric in logs:
+            self.bar.update(self.task, note=f"{self.metric} {logs[self.metric]:.3f}")
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if self.bar:
+            self.bar.stop()

@@ -1,0 +1,74 @@
+"""What every training run does around its trainer: refuse a foreign folder, resume, save, close with a manifest."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import ProcessorMixin, Trainer, TrainingArguments
+
+from skinr1.errors import UserError
+from skinr1.stage import write_atomic, write_manifest
+
+CONFIG = "run_config.json"
+# Where a run is, how it is shown and how long it goes on may change between attempts; what it computes may not.
+_FREE_KEYS = ("resume_from_checkpoint", "logging_", "report_to", "log_", "disable_tqdm", "dataloader_num", "local_rank")
+
+
+def open_run(args: TrainingArguments, config: Mapping[str, Any]) -> Path | None:
+    """Records the configuration, or compares it with the recorded one; returns the checkpoint to resume from.
+
+    Raises:
+        UserError: the folder holds a run with another configuration.
+    """
+    output = Path(args.output_dir)
+    recorded = output / CONFIG
+    compared = {key: value for key, value in sorted(config.items()) if not key.startswith(_FREE_KEYS)}
+    text = json.dumps(compared, indent=2, sort_keys=True, default=str) + "\n"
+    if recorded.exists():
+        before = json.loads(recorded.read_text(encoding="utf-8"))
+        now = json.loads(text)
+        changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+        if changed:
+            raise UserError(
+                f"folder holds a run with another {changed[0]}", str(output), "Give a new output_dir or delete this one."
+            )
+    elif args.process_index == 0:
+        write_atomic(recorded, text)
+    return last_checkpoint(output)
+
+
+def last_checkpoint(output: Path) -> Path | None:
+    """The newest complete checkpoint; one cut short by a kill has no ``trainer_state.json`` and is passed over."""
+    complete = [path.parent for path in output.glob("checkpoint-*/trainer_state.json")]
+    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def train_and_save(
+    trainer: Trainer,
+    processor: ProcessorMixin,
+    stage: str,
+    config: Mapping[str, Any],
+    inputs: list[Path],
+    counts: Mapping[str, int],
+) -> None:
+    """Trains (resuming where a checkpoint exists), saves model and processor, and writes the manifest."""
+    args = trainer.args
+    checkpoint = open_run(args, config)
+    trainer.accelerator.wait_for_everyone()
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    trainer.save_model(args.output_dir)
+    if trainer.is_world_process_zero():
+        processor.save_pretrained(args.output_dir)
+        write_manifest(
+            Path(args.output_dir),
+            stage,
+            config={"steps": trainer.state.global_step, "world_size": args.world_size},
+            inputs=inputs,
+            seed=args.seed,
+            counts=counts,
+        )
+    trainer.accelerator.wait_for_everyone()
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

@@ -1,0 +1,87 @@
+"""The report a trajectory ends in, by rules that can be read here.
+
+Probabilities. A diagnosis weighs ``exp(score)``, its score being supporting minus contradicting signs
+(:meth:`Textbook.score`). The label is known, so a rival's score is held 1 to 4 below the truth's; "none of these"
+weighs like a rival 2 below. Weights are normalised and rounded to two decimals, the truth taking what rounding leaves.
+
+Confidence. From the lead of the truth over the next: high from 0.6, moderate from 0.35, else low.
+
+Advice. Malignant: urgent visit. Indeterminate or infectious: prompt visit. Other diseases: routine visit. Benign
+growths: self-care, or a routine visit when confidence is low.
+"""
+
+import math
+from typing import Literal
+
+from skinr1.report import DISCLAIMER, SCHEMA_VERSION, DifferentialEntry, Report
+from skinr1.taxonomy import Bucket
+from skinr1.trajectories.evidence import Textbook, View
+
+ENTRIES, FOR, AGAINST = 3, 3, 2
+MAX_SIGNS, MAX_CITATIONS = 8, 6
+INFECTIOUS = "infectious"
+
+Confidence = Literal["low", "moderate", "high"]
+Advice = Literal["self_care", "routine_visit", "prompt_visit", "urgent_visit"]
+
+
+def report_of(view: View, citations: tuple[str, ...], considered: Textbook | None = None) -> Report:
+    """The report on a case; ``considered`` is a rival that the reasoning names and the differential must list."""
+    rivals = list(view.rivals[: ENTRIES - 1])
+    if considered is not None and considered not in rivals:
+        rivals[-1:] = [considered]
+    top, others = probabilities(view.truth.score(view.findings), [rival.score(view.findings) for rival in rivals])
+    ranked = sorted(zip(rivals, others, strict=True), key=lambda pair: -pair[1])
+    entries = [_entry(view, view.truth, top), *(_entry(view, rival, share) for rival, share in ranked)]
+    confidence = _confidence(top - max(others, default=0.0))
+    return Report(
+        schema_version=SCHEMA_VERSION,
+        findings=view.findings.seen[:MAX_SIGNS],
+        diagnosis=view.truth.node,
+        condition=view.condition,
+        differential=tuple(entries),
+        confidence=confidence,
+        advice=_advice(view.truth.node, view.condition, confidence),
+        citations=citations[:MAX_CITATIONS],
+        disclaimer=DISCLAIMER,
+    )
+
+
+def probabilities(truth: int, rivals: list[int]) -> tuple[float, list[float]]:
+    """Probability of the truth and of each rival from their scores; see the module's rule."""
+    weights = [math.exp(-min(max(truth - score, 1), 4)) for score in rivals]
+    total = 1.0 + sum(weights) + math.exp(-2)
+    others = [round(weight / total, 2) for weight in weights]
+    nothing = round(math.exp(-2) / total, 2)
+    return round(1.0 - sum(others) - nothing, 2), others
+
+
+def _entry(view: View, book: Textbook, probability: float) -> DifferentialEntry:
+    """Evidence against holds signs of the case that do not fit and expected signs that are annotated absent."""
+    findings = view.findings
+    if book is view.truth:
+        supporting = view.distinctive(FOR)
+        against = [name for name in findings.present if name in book.denied] + list(book.missing(findings))
+    else:
+        supporting = tuple(name for name in findings.present if name in book.shown)[:FOR]
+        against = [reason[0] for reason in (*view.favours(book), *view.lacks(book))]
+    return DifferentialEntry(
+        diagnosis=book.node,
+        probability=probability,
+        evidence_for=supporting,
+        evidence_against=tuple(dict.fromkeys(against))[:AGAINST],
+    )
+
+
+def _confidence(lead: float) -> Confidence:
+    return "high" if lead >= 0.6 else "moderate" if lead >= 0.35 else "low"
+
+
+def _advice(node: str, condition: Bucket, confidence: Confidence) -> Advice:
+    if condition is Bucket.MALIGNANT:
+        return "urgent_visit"
+    if condition is Bucket.INDETERMINATE or node.split("/")[0] == INFECTIOUS:
+        return "prompt_visit"
+    if condition is Bucket.BENIGN and confidence != "low":
+        return "self_care"
+    return "routine_visit"

@@ -1,0 +1,69 @@
+"""eval/score.py: predictions folder -> scores.json, table."""
+
+import json
+
+import pytest
+
+from skinr1.errors import UserError
+from skinr1.stage import read_jsonl, write_jsonl
+
+
+def arguments(run, name, *extra):
+    return [
+        f"--predictions={run}/predictions/{name}",
+        f"--output={run}/scores/{name}",
+        f"--taxonomy={run}/taxonomy.yaml",
+        "--resamples=100",
+        *extra,
+    ]
+
+
+def test_scores_have_intervals_groups_reasons_and_baselines(scored):
+    scores = json.loads((scored / "scores" / "sft" / "scores.json").read_text())
+    assert set(scores["metrics"]["top1"]) == {"value", "low", "high", "n", "method"}
+    for name, found in scores["metrics"].items():
+        assert found["value"] is None or found["low"] <= found["value"] <= found["high"], name
+    assert scores["metrics"]["top1"]["n"] == scores["n"] == 84 and scores["patients"] == 42
+    assert sum(group["n"] for group in scores["by_tone"].values()) == 84
+    assert list(scores["by_tone"])[-1] == "unknown"
+    assert sum(group["n"] for group in scores["by_diagnosis"].values()) == 84
+    valid = round(scores["metrics"]["valid_report_rate"]["value"] * 84)
+    assert sum(scores["invalid"].values()) == 84 - valid > 0
+    assert scores["paired"]["baseline"] == "base"
+    assert scores["paired"]["metrics"]["top1"]["excludes_zero"]
+    assert scores["majority_class"]["metrics"]["top1"]["value"] == pytest.approx(1 / 7, abs=1e-6)
+
+
+def test_no_baseline_no_paired(scored):
+    assert json.loads((scored / "scores" / "base" / "scores.json").read_text())["paired"] is None
+
+
+def test_same_input_same_bytes(run, scripts):
+    written = []
+    for _ in range(2):
+        scripts["score"].main(arguments(run, "sft", f"--baseline={run}/predictions/base"))
+        written.append([(run / "scores/sft" / name).read_bytes() for name in ("scores.json", "manifest.json")])
+    assert written[0] == written[1]
+    assert str(run).encode() not in b"".join(written[0])
+
+
+def test_config_file_and_table(run, scripts, capsys):
+    config = run / "score.yaml"
+    config.write_text(f"predictions: {run}/predictions/grpo\noutput: {run}/out\ntaxonomy: {run}/taxonomy.yaml\n")
+    scripts["score"].main(["--config", str(config), "--resamples", "50"])
+    printed = capsys.readouterr().out
+    assert "grpo" in printed and "majority class" in printed and (run / "out" / "scores.json").is_file()
+
+
+def test_runs_on_other_cases_are_refused(run, scripts):
+    path = run / "predictions" / "base" / "predictions.jsonl"
+    write_jsonl(path, list(read_jsonl(path))[1:])
+    with pytest.raises(UserError, match=r"only one of the two runs: case-0000"):
+        scripts["score"].main(arguments(run, "sft", f"--baseline={run}/predictions/base"))
+    assert not (run / "scores").exists()
+
+
+def test_unfinished_predictions_are_refused(run, scripts):
+    (run / "predictions" / "sft" / "manifest.json").unlink()
+    with pytest.raises(UserError, match="no finished stage here"):
+        scripts["score"].main(arguments(run, "sft"))

@@ -1,0 +1,86 @@
+"""Small real inputs for the recipes: rows with images on disk, an untrained model, and a way to launch."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from skinr1 import prompts
+from skinr1.report import DISCLAIMER, SCHEMA_VERSION, Answer, DifferentialEntry, Report, render
+from skinr1.taxonomy import Bucket
+
+ROOT = Path(__file__).parents[2]
+NEVUS = "neoplasm/benign/melanocytic/common_nevus"
+MELANOMA = "neoplasm/malignant/melanocytic/superficial_spreading_melanoma"
+
+
+def answer(node: str) -> str:
+    """A valid answer for a node."""
+    bucket = Bucket.BENIGN if node == NEVUS else Bucket.MALIGNANT
+    entry = DifferentialEntry(diagnosis=node, probability=0.7, evidence_for=("brown colour",), evidence_against=())
+    report = Report(
+        schema_version=SCHEMA_VERSION,
+        findings=("papule", "brown colour"),
+        diagnosis=node,
+        condition=bucket,
+        differential=(entry,),
+        confidence="high",
+        advice="routine_visit",
+        citations=("primer:common-nevus#morphology",),
+        disclaimer=DISCLAIMER,
+    )
+    return render(Answer(f"Seen: papule, brown colour. Conclusion: {node.rpartition('/')[2].replace('_', ' ')}.", report))
+
+
+def write_rows(folder: Path, count: int = 8) -> Path:
+    """sft.jsonl and rl.jsonl over ``count`` pictures of two diagnoses."""
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    sft, rl = [], []
+    for index in range(count):
+        node = (NEVUS, MELANOMA)[index % 2]
+        pixels = np.random.default_rng(index).integers(0, 120, (112, 112, 3), dtype=np.uint8)
+        pixels[..., index % 2] += 100
+        name = f"images/{index}.png"
+        Image.fromarray(pixels).save(folder / name)
+        row: dict[str, Any] = {"prompt": prompts.messages(prompts.REPORT_QUESTION, 1), "images": [name]}
+        reply = [{"role": "assistant", "content": [{"type": "text", "text": answer(node)}]}]
+        bucket = "benign" if node == NEVUS else "malignant"
+        sft.append({**row, "completion": reply})
+        rl.append({**row, "case_id": str(index), "diagnoses": [node], "condition": bucket})
+    for name, rows in (("sft", sft), ("rl", rl)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def write_base(folder: Path, family: str) -> Path:
+    """An untrained model of a family, small enough that a step takes a tenth of a second."""
+    import torch
+
+    from skinr1 import tiny
+
+    size = tiny.TinySize(hidden=64, intermediate=96, layers=2, heads=2, vision_hidden=64, vision_layers=2)
+    tokenizer = tiny.train_tokenizer([prompts.SYSTEM, prompts.REPORT_QUESTION, answer(NEVUS), answer(MELANOMA)] * 3, 800)
+    torch.manual_seed(0)
+    tiny.save(tiny.build_model(tokenizer, size, family), tiny.build_processor(tokenizer, 112 * 112, family), folder)
+    return folder
+
+
+def launch(script: str, *options: object, processes: int = 1) -> str:
+    """Runs a recipe under torchrun and returns its output; fails with it when the run fails."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(processes)]
+    rendezvous = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
+    command = [*torchrun, *rendezvous, str(ROOT / "recipes" / script), *map(str, options)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{script} failed:\n{done.stdout[-2000:]}\n{done.stderr[-6000:]}"
+    return done.stdout
+
+
+def metrics(folder: Path) -> list[dict[str, float]]:
+    """Rows of metrics.jsonl."""
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]

@@ -1,0 +1,61 @@
+"""Every shipped recipe goes through the real parser and, on a tiny model of its family, through two steps."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from skinr1 import config, vlm
+from skinr1.training.grpo import GrpoConfig
+from skinr1.training.sft import SftConfig
+from tests.recipes import runs
+
+RECIPES = sorted((runs.ROOT / "recipes").glob("*/*.yaml"))
+TRAINING = [path for path in RECIPES if path.stem in ("sft", "grpo")]
+GPU = [path for path in TRAINING if path.parent.name.startswith("qwen")]
+ON_CPU = (
+    *("--use_cpu", "true", "--bf16", "false", "--dtype", "float32", "--gradient_checkpointing", "false"),
+    *("--max_steps", 2, "--report_to", "none", "--logging_steps", 1, "--save_strategy", "no", "--lora_rank", 4),
+)
+
+
+def family_of(path: Path) -> str:
+    return path.parent.name.rpartition("_")[0]
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_header_names_the_command(path: Path):
+    header = path.read_text(encoding="utf-8").split("\n\n")[0]
+    assert f"--config recipes/{path.parent.name}/{path.name}" in header
+
+
+@pytest.mark.parametrize("path", TRAINING, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_every_key_is_known(path: Path, tmp_path: Path):
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location(path.stem, runs.ROOT / "recipes" / f"{path.stem}.py")
+    assert spec and spec.loader
+    program = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(program)
+    trainer_config = {"sft": SftConfig, "grpo": GrpoConfig}[path.stem]
+    options = ["--config", str(path), "--use_cpu", "true", "--bf16", "false", "--output_dir", str(tmp_path)]
+    if path.stem == "grpo":
+        options += ["--use_vllm", "false"]
+    parsed = config.parse_many((program.Arguments, vlm.LoraArguments, trainer_config), options)
+    wanted = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert str(parsed[0].model) == wanted["model"]
+    assert parsed[2].learning_rate == wanted["learning_rate"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", sorted({family_of(path) for path in GPU}))
+def test_gpu_recipes_run_two_steps_on_a_tiny_model(family: str, tmp_path: Path):
+    rows = runs.write_rows(tmp_path / "rows")
+    base = runs.write_base(tmp_path / "base", family)
+    sft, grpo = (next(path for path in GPU if family_of(path) == family and path.stem == stem) for stem in ("sft", "grpo"))
+    files = ("--train_file", rows / "sft.jsonl", "--validation_file", rows / "sft.jsonl")
+    runs.launch("sft.py", "--config", sft, "--model", base, *files, "--output_dir", tmp_path / "sft", *ON_CPU)
+    rollouts = ("--use_vllm", "false", "--vllm_enable_sleep_mode", "false", "--max_completion_length", 16)
+    files = ("--train_file", rows / "rl.jsonl", "--output_dir", tmp_path / "grpo")
+    runs.launch("grpo.py", "--config", grpo, "--model", tmp_path / "sft", *files, *ON_CPU, *rollouts)
+    assert (tmp_path / "grpo" / "adapter_model.safetensors").is_file()

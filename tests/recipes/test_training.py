@@ -1,0 +1,141 @@
+"""The recipes under the real torchrun, TRL, PEFT and DeepSpeed, on an untrained model."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.recipes import runs
+
+CPU = ("--use_cpu", "true", "--bf16", "false", "--dtype", "float32", "--gradient_checkpointing", "false")
+SMALL = (*CPU, "--lora_rank", 4, "--lora_dropout", 0.0, "--max_steps", 4, "--logging_steps", 1, "--learning_rate", 1e-3)
+GRPO = (*SMALL, "--num_generations", 4, "--max_completion_length", 12, "--per_device_train_batch_size", 4)
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = runs.write_rows(tmp_path_factory.mktemp("rows"))
+    for family in ("qwen2_5_vl", "qwen3_vl"):
+        runs.write_base(folder / family, family)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sft(inputs: Path) -> Path:
+    """An SFT adapter on the tiny Qwen2.5-VL, trained by one process."""
+    run_sft(inputs, inputs / "sft")
+    return inputs / "sft"
+
+
+def run_sft(inputs: Path, output: Path, *options: object, processes: int = 1, family: str = "qwen2_5_vl") -> None:
+    files = ("--model", inputs / family, "--train_file", inputs / "sft.jsonl", "--output_dir", output)
+    runs.launch("sft.py", *files, *SMALL, "--per_device_train_batch_size", 2, *options, processes=processes)
+
+
+def run_grpo(inputs: Path, model: Path, output: Path, *options: object, processes: int = 1) -> None:
+    files = ("--model", model, "--train_file", inputs / "rl.jsonl", "--output_dir", output)
+    runs.launch("grpo.py", *files, *GRPO, *options, processes=processes)
+
+
+def test_sft_learns_and_leaves_a_run_folder(sft: Path):
+    losses = [row["loss"] for row in runs.metrics(sft) if "loss" in row]
+    assert losses[-1] < losses[0]
+    names = {path.name for path in sft.iterdir()}
+    assert {"adapter_model.safetensors", "manifest.json", "metrics.jsonl", "processor_config.json"} <= names
+    assert not list(sft.rglob("*.bin")), "a pickle was left in the run folder"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("zero", [2, 3])
+@pytest.mark.parametrize("recipe", ["sft", "grpo"])
+def test_two_processes_under_deepspeed(inputs: Path, sft: Path, tmp_path: Path, recipe: str, zero: int):
+    deepspeed = ("--deepspeed", runs.ROOT / "recipes" / "deepspeed" / f"zero{zero}.json", "--max_steps", 2)
+    if recipe == "sft":
+        run_sft(inputs, tmp_path / "run", *deepspeed, processes=2)
+    else:
+        run_grpo(inputs, sft, tmp_path / "run", "--beta", 0.04, *deepspeed, processes=2)
+    assert (tmp_path / "run" / "adapter_model.safetensors").is_file()
+    assert max(row["step"] for row in runs.metrics(tmp_path / "run")) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])
+def test_both_families_train(inputs: Path, tmp_path: Path, family: str):
+    run_sft(inputs, tmp_path / "sft", "--max_steps", 2, family=family)
+    run_grpo(inputs, tmp_path / "sft", tmp_path / "grpo", "--beta", 0.04, "--max_steps", 2)
+    assert (tmp_path / "grpo" / "adapter_model.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_grpo_starts_at_the_sft_policy(inputs: Path, sft: Path, tmp_path: Path):
+    """The reference policy is the SFT model: no divergence before the first update."""
+    run_grpo(inputs, sft, tmp_path / "run", "--beta", 0.04, "--learning_rate", 1e-2)
+    kl = [row["kl"] for row in runs.metrics(tmp_path / "run") if "kl" in row]
+    assert kl[0] == pytest.approx(0.0, abs=1e-6)
+    assert kl[-1] > 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("beta", [0.0, 0.04])
+def test_grpo_killed_and_resumed_gives_the_same_losses(inputs: Path, sft: Path, tmp_path: Path, beta: float):
+    options = ("--beta", beta, "--save_steps", 2, "--max_steps", 6)
+    run_grpo(inputs, sft, tmp_path / "whole", *options)
+    killed = tmp_path / "killed"
+    files = ("--model", sft, "--train_file", inputs / "rl.jsonl", "--output_dir", killed)
+    kill_after_checkpoint("grpo.py", killed, *files, *GRPO, *options)
+    run_grpo(inputs, sft, killed, *options)
+    assert same_course(tmp_path / "whole", killed, ("reward", "loss", "kl", "entropy"))
+
+
+@pytest.mark.slow
+def test_sft_killed_and_resumed_gives_the_same_losses(inputs: Path, tmp_path: Path):
+    options = ("--save_steps", 2, "--max_steps", 6)
+    run_sft(inputs, tmp_path / "whole", *options)
+    killed = tmp_path / "killed"
+    files = ("--model", inputs / "qwen2_5_vl", "--train_file", inputs / "sft.jsonl", "--output_dir", killed)
+    kill_after_checkpoint("sft.py", killed, *files, *SMALL, "--per_device_train_batch_size", 2, *options)
+    run_sft(inputs, killed, *options)
+    assert same_course(tmp_path / "whole", killed, ("loss",))
+
+
+def kill_after_checkpoint(script: str, output: Path, *options: object) -> None:
+    """kill -9 as soon as the first checkpoint is complete."""
+    command = [sys.executable, str(runs.ROOT / "recipes" / script), *map(str, options)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(runs.ROOT)}
+    with subprocess.Popen(command, cwd=runs.ROOT, env=environment, stdout=-3, stderr=-3) as process:
+        while process.poll() is None and not list(output.glob("checkpoint-*/trainer_state.json")):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    assert list(output.glob("checkpoint-2/trainer_state.json"))
+
+
+def same_course(a: Path, b: Path, keys: tuple[str, ...]) -> bool:
+    first, second = (
+        [(row["step"], *(row[key] for key in keys if key in row)) for row in runs.metrics(path) if "train_runtime" not in row]
+        for path in (a, b)
+    )
+    return first == second
+
+
+def test_a_run_folder_is_not_reused_for_another_configuration(inputs: Path, sft: Path):
+    with pytest.raises(AssertionError, match="folder holds a run with another learning_rate"):
+        run_sft(inputs, sft, "--learning_rate", 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--max_prompt_length", 512, "was removed"),
+        ("--learing_rate", 1e-4, "Did you mean 'learning_rate'"),
+        ("--reward_preset", "nope", "unknown reward preset"),
+        ("--max_prompt_tokens", 3, "every row is longer than 3 tokens"),
+        ("--train_file", "nowhere.jsonl", "file not found: nowhere.jsonl"),
+    ],
+)
+def test_bad_options_end_in_one_line(inputs: Path, sft: Path, tmp_path: Path, option: str, value: object, message: str):
+    with pytest.raises(AssertionError, match=message):
+        run_grpo(inputs, sft, tmp_path / "run", option, value)
