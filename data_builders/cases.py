@@ -73,6 +73,9 @@ def build(config: CasesConfig, progress: bool = True) -> dict[str, int]:
     Raises:
         UserError: the configuration cannot be met, the folder holds another build, or no case is left.
     """
+    for key in ("max_tokens", "workers"):
+        if getattr(config, key) < 1:
+            raise UserError(f"{key} is under 1", str(getattr(config, key)), "Give at least 1.")
     output = Path(config.output)
     taxonomy = _taxonomy(config)
     inputs = _inputs(config)
@@ -220,8 +223,6 @@ def _jobs(case: Case, output: Path, max_tokens: int) -> list[Job]:
 
 def _make_all(jobs: Sequence[Job], workers: int, progress: bool) -> dict[str, str]:
     """Target -> reason of every job that failed."""
-    if workers < 1:
-        raise UserError("workers is under 1", str(workers), "Give at least 1.")
     failures: dict[str, str] = {}
     with Progress(disable=not progress) as bar:
         task = bar.add_task("cases: images", total=len(jobs))

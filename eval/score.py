@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
         taxonomy_hash=taxonomy.hash,
     )
     console = Console()
-    console.print(summary_table({args.predictions.name: scores}))
+    console.print(summary_table({args.predictions.name: scores, "majority": scores["majority_class"]}))
     console.print(metrics_table(scores))
     if scores["invalid"]:
         console.print("invalid answers:", ", ".join(f"{reason} {count}" for reason, count in scores["invalid"].items()))

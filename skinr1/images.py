@@ -2,6 +2,8 @@
 
 import io
 import math
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +17,12 @@ MAX_PIXELS = 50_000_000
 MAX_ASPECT = 20
 PIXELS_PER_TOKEN_SIDE = 28
 
+_SCALE = f"Scale it to at most {MAX_PIXELS // 10**6} megapixels."
 _REPLACE = "Replace the file or remove its row."
 # Formats that need no external program and cannot start one.
-_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000")
+_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000")
 # What Pillow raises on damaged data, one format or another.
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, Image.DecompressionBombError)
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
 
 
 def load_image(path: Path) -> Image.Image:
@@ -48,6 +51,8 @@ def decode_image(data: bytes, where: str) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
     except UnidentifiedImageError:
         raise UserError("not an image, or of an unsupported format", where, _REPLACE) from None
+    except Image.DecompressionBombError:
+        raise UserError("image is too large", where, _SCALE) from None
     except _DAMAGE as error:
         raise UserError(f"image header is damaged ({error})", where, _REPLACE) from None
     _check_size(image.width, image.height, where)
@@ -64,7 +69,7 @@ def _check_size(width: int, height: int, where: str) -> None:
     if small < MIN_SIDE:
         raise UserError(f"image is too small ({size})", where, f"Give one of at least {MIN_SIDE} px a side.")
     if width * height > MAX_PIXELS:
-        raise UserError(f"image is too large ({size})", where, f"Scale it to at most {MAX_PIXELS // 10**6} megapixels.")
+        raise UserError(f"image is too large ({size})", where, _SCALE)
     if large > MAX_ASPECT * small:
         raise UserError(f"image is too thin ({size})", where, f"Crop it to an aspect of at most {MAX_ASPECT}:1.")
 
@@ -93,8 +98,8 @@ def grid_size(
 ) -> tuple[int, int]:
     """Columns and rows of visual tokens for a picture of this shape.
 
-    The grid with the nearest aspect among those that fit, larger ones preferred where aspect is equal; never more
-    pixels than the picture has, but at least one token a side.
+    Of the grids around the ideal one, that with the best aspect and, half as weighty, the best use of the budget. A
+    small picture is not blown up beyond the next whole token; each side has at least one.
 
     Raises:
         UserError: the budget is under 1.
@@ -113,9 +118,12 @@ def grid_size(
     ]
     if not choices:  # a very thin picture: one line of tokens
         return (max_tokens, 1) if aspect > 1 else (1, max_tokens)
-    # Covering the budget matters as much as keeping the aspect: both in log units.
     area = columns * rows
-    return min(choices, key=lambda n: (abs(math.log(n[0] / n[1] / aspect)) + abs(math.log(area / (n[0] * n[1]))), n))
+
+    def misfit(grid: tuple[int, int]) -> float:
+        return 2 * abs(math.log(grid[0] / grid[1] / aspect)) + abs(math.log(area / (grid[0] * grid[1])))
+
+    return min(choices, key=lambda grid: (round(misfit(grid), 9), grid))
 
 
 def fit(image: Image.Image, max_tokens: int, pixels_per_token_side: int = PIXELS_PER_TOKEN_SIDE) -> Image.Image:

@@ -17,8 +17,6 @@ from skinr1 import config
 from skinr1.errors import UserError
 from skinr1.stage import MANIFEST
 
-MODELS = ("base", "sft", "grpo")
-
 
 @dataclass
 class Arguments:
@@ -69,7 +67,7 @@ def stages(args: Arguments) -> Iterator[Stage]:
         "pretrain",
         torchrun("pretrain"),
         *("--train_file", out / "captions" / "train.jsonl"),
-        *("--vocabulary_files", out / "trajectories" / "train.jsonl"),
+        *("--language_files", out / "trajectories" / "train.jsonl"),
         *("--output_dir", out / "base", "--seed", seed),
     )
     yield from stage(
@@ -88,7 +86,6 @@ def stages(args: Arguments) -> Iterator[Stage]:
         "evaluate",
         [sys.executable, "eval/run.py"],
         *("--run", out, "--output", out / "page", "--seed", seed),
-        *(() if own_base else ("--base_from", "adapter")),
     )
 
 

@@ -31,10 +31,8 @@ def question(case: Case) -> str:
     return f"{context(case)}{REPORT_QUESTION}"
 
 
-def messages(text: str, images: int) -> list[dict[str, Any]]:
+def messages(text: str, images: int, system: str | None = SYSTEM) -> list[dict[str, Any]]:
     """Chat messages with image placeholders before the text, in TRL's and transformers' conversational form."""
     content: list[dict[str, Any]] = [{"type": "image"} for _ in range(images)]
-    return [
-        {"role": "system", "content": [{"type": "text", "text": SYSTEM}]},
-        {"role": "user", "content": [*content, {"type": "text", "text": text}]},
-    ]
+    user = {"role": "user", "content": [*content, {"type": "text", "text": text}]}
+    return [user] if system is None else [{"role": "system", "content": [{"type": "text", "text": system}]}, user]

@@ -8,17 +8,19 @@ force, except that reasoning may hold ``<`` where the server's grammar forbids i
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from skinr1.concepts import concept, concepts
+from skinr1.grammar import json_ebnf, longest_json
 from skinr1.taxonomy import Bucket, Taxonomy
 
-SCHEMA_VERSION = "v1"
-DISCLAIMER = "Research software, not a medical device."
+SCHEMA_VERSION: Final = "v1"
+DISCLAIMER: Final = "Research software, not a medical device."
 OPEN, CLOSE = "<think>", "</think>"
 MAX_THINKING = 4000
+MAX_FORCED_THINKING = 1200
 MAX_ANSWER = 20_000
 
 
@@ -164,9 +166,13 @@ def json_schema(taxonomy: Taxonomy) -> dict[str, Any]:
     return schema
 
 
-def structural_tag(taxonomy: Taxonomy, max_thinking: int = 1200) -> dict[str, Any]:
-    """vLLM ``response_format`` that forces a whole answer: bounded reasoning, then a report of the schema."""
-    thinking = {"type": "regex", "pattern": rf"[^<\s][^<]{{0,{max_thinking}}}"}
+def structural_tag(taxonomy: Taxonomy, max_thinking: int = MAX_FORCED_THINKING) -> dict[str, Any]:
+    """vLLM ``response_format`` that forces a whole answer: bounded reasoning, then a report of the schema.
+
+    Reasoning starts with a printable ASCII character, so that it is never blank. The report comes as a grammar
+    and not as its schema, because only so is every byte decided (see :mod:`skinr1.grammar`).
+    """
+    thinking = {"type": "regex", "pattern": f"[!-;=-~][^<]{{0,{max_thinking - 1}}}"}
     return {
         "type": "structural_tag",
         "format": {
@@ -174,10 +180,15 @@ def structural_tag(taxonomy: Taxonomy, max_thinking: int = 1200) -> dict[str, An
             "elements": [
                 {"type": "tag", "begin": OPEN, "content": thinking, "end": CLOSE},
                 {"type": "const_string", "value": "\n"},
-                {"type": "json_schema", "json_schema": json_schema(taxonomy)},
+                {"type": "grammar", "grammar": json_ebnf(json_schema(taxonomy))},
             ],
         },
     }
+
+
+def longest_forced_answer(taxonomy: Taxonomy, max_thinking: int = MAX_FORCED_THINKING) -> int:
+    """UTF-8 bytes of the longest answer :func:`structural_tag` admits, so also its largest number of tokens."""
+    return len(f"{OPEN}{CLOSE}\n") + 4 * max_thinking + longest_json(json_schema(taxonomy))
 
 
 def inconsistencies(report: Report, taxonomy: Taxonomy) -> list[str]:

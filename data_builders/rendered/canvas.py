@@ -58,7 +58,7 @@ def grid(size: int) -> tuple[Array, Array]:
     return x, y
 
 
-@lru_cache(maxsize=12)
+@lru_cache(maxsize=64)
 def _bank(size: int, grain: float) -> Array:
     """Noise whose values are uniform on 0..1, so that a threshold t covers the share t. One fixed sheet, cropped."""
     rng = np.random.Generator(np.random.PCG64(int(grain * 100)))

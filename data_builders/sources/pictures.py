@@ -29,5 +29,5 @@ def make(job: Job) -> str | None:
         else:
             prepare(Path(job.source), target, job.max_tokens)
     except UserError as error:
-        return str(error)
+        return str(error).replace(job.source, Path(job.source).name)  # no path of this machine in a record
     return None

@@ -69,7 +69,7 @@ def whole(text: str, where: str, low: int, high: int) -> int | None:
         number = float(text)
     except ValueError:
         raise UserError(f"not a number: {text!r}", where, "Correct the cell.") from None
-    if number != number or not low <= number <= high or number != int(number):
+    if not low <= number <= high or number != int(number):  # NaN fails the first
         raise UserError(f"not a whole number from {low} to {high}: {text!r}", where, "Correct the cell.")
     return int(number)
 

@@ -19,27 +19,25 @@ class Metric:
     Attributes:
         statistics: the case's contribution, ``width`` numbers; None when the metric does not concern the case.
         value: (..., width) sums -> (...) values, NaN where undefined.
-        proportion: a share of cases, so that a Wilson interval makes sense.
+        bounded: lies in [0, 1]. Such a mean spreads no more than a share does, so that Wilson's interval is a safe
+            stand-in where resampling sees no spread at all.
     """
 
     name: str
     statistics: Statistics
     value: Callable[[Array], Array] = ratio
     width: int = 2
-    proportion: bool = False
+    bounded: bool = True
 
 
-def mean(name: str, score: Callable[[Outcome, Taxonomy], float | None], proportion: bool = False) -> Metric:
+def mean(name: str, score: Callable[[Outcome, Taxonomy], float | None], bounded: bool = True) -> Metric:
     """The mean of a per-case score over the cases that have one."""
 
     def statistics(outcome: Outcome, taxonomy: Taxonomy) -> tuple[float, float] | None:
         number = score(outcome, taxonomy)
         return None if number is None else (number, 1.0)
 
-    return Metric(name, statistics, proportion=proportion)
-
-
-share = partial(mean, proportion=True)
+    return Metric(name, statistics, bounded=bounded)
 
 
 def hierarchical(name: str, value: Callable[[Array], Array]) -> Metric:
@@ -60,10 +58,10 @@ def _f(sums: Array) -> Array:
     return ratio(halves[..., [0, 1]])
 
 
-VALID = share("valid_report_rate", lambda o, tree: float(o.answer is not None))
-TOP1 = share("top1", lambda o, tree: hierarchy.top1(o))
+VALID = mean("valid_report_rate", lambda o, tree: float(o.answer is not None))
+TOP1 = mean("top1", lambda o, tree: hierarchy.top1(o))
 HIERARCHICAL_F = hierarchical("hierarchical_f", _f)
-SENSITIVITY = share("malignancy_sensitivity", condition.sensitivity)
+SENSITIVITY = mean("malignancy_sensitivity", condition.sensitivity)
 
 # The headline: name -> what people read.
 HEADLINE = {
@@ -85,15 +83,15 @@ def catalogue(taxonomy: Taxonomy) -> tuple[Metric, ...]:
         HIERARCHICAL_F,
         mean("hierarchical_f_by_case", hierarchy.case_f),
         mean("depth_credit", hierarchy.depth_credit),
-        mean("tree_distance", hierarchy.tree_distance),
+        mean("tree_distance", hierarchy.tree_distance, bounded=False),
         *(
-            share(f"level_{level}_accuracy", partial(hierarchy.level_hit, level=level))
+            mean(f"level_{level}_accuracy", partial(hierarchy.level_hit, level=level))
             for level in range(1, hierarchy.tree_depth(taxonomy) + 1)
         ),
         SENSITIVITY,
-        share("malignancy_specificity", condition.specificity),
-        share("malignancy_sensitivity_by_diagnosis", partial(condition.sensitivity, predicted=by_diagnosis)),
-        share("malignancy_specificity_by_diagnosis", partial(condition.specificity, predicted=by_diagnosis)),
-        share("condition_accuracy", condition.accuracy),
+        mean("malignancy_specificity", condition.specificity),
+        mean("malignancy_sensitivity_by_diagnosis", partial(condition.sensitivity, predicted=by_diagnosis)),
+        mean("malignancy_specificity_by_diagnosis", partial(condition.specificity, predicted=by_diagnosis)),
+        mean("condition_accuracy", condition.accuracy),
         Metric("condition_macro_f1", condition.confusion_counts, condition.macro_f1, width=12),
     )

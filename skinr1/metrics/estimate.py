@@ -31,7 +31,7 @@ class Estimate:
         value: None when nothing in the cases allows it (no malignant case, say).
         low, high: None when there is no value, or fewer than two patients.
         n: cases in the denominator, invalid answers included.
-        method: ``bootstrap`` over patients; ``wilson`` for a share of 0 or 1, where resampling sees no spread;
+        method: ``bootstrap`` over patients; ``wilson`` for a value of 0 or 1, where resampling sees no spread;
             ``none`` without an interval.
     """
 
@@ -85,7 +85,7 @@ def estimates(
         patients, n = int((counted > 0).sum()), int(counted.sum())
         low_high, method = None, "none"
         if value is not None and patients >= 2:
-            if metric.proportion and value in (0.0, 1.0):
+            if metric.bounded and value in (0.0, 1.0):
                 # Cases of one patient are not independent: count patients, which widens the interval.
                 low_high, method = wilson_interval(value * patients, patients), "wilson"
             else:

@@ -60,6 +60,7 @@ def score(
         "majority_class": {
             "diagnosis": said.report.diagnosis,
             "condition": said.report.condition,
+            "n": len(outcomes),
             "metrics": numbers(constant),
             "paired": against(constant),
         },
@@ -81,7 +82,7 @@ def confusion(outcomes: Sequence[Outcome], taxonomy: Taxonomy, level: int = 2) -
 
     cells = Counter((group(best_truth(o, taxonomy)), group(o.predicted)) for o in outcomes)
     rows = sorted({row for row, _ in cells})
-    columns = sorted({*rows, *(column for _, column in cells)} - {INVALID}) + [INVALID]
+    columns = [*sorted({*rows, *(column for _, column in cells)} - {INVALID}), INVALID]
     counts = [[cells[row, column] for column in columns] for row in rows]
     return {"level": level, "rows": rows, "columns": columns, "counts": counts}
 

@@ -1,8 +1,9 @@
 """Scores as people read them: ``0.83 [0.79, 0.87]``."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -23,32 +24,40 @@ def show(estimate: Mapping[str, Any], signed: bool = False) -> str:
 
 
 def summary_table(scores: Mapping[str, Mapping[str, Any]], title: str = "") -> Table:
-    """One row a model, one column a headline metric, with 95 % intervals.
+    """One row a model, one column a headline metric, with 95 % intervals; 80 columns wide for short names.
 
     Args:
         scores: model name (``base``, ``SFT``, ``GRPO``) -> content of its ``scores.json``, in the order of the rows.
     """
-    table = Table(title=title or None, caption="95 % intervals, patients resampled; invalid answers count as wrong")
-    table.add_column("model")
-    table.add_column("cases", justify="right")
-    for heading in HEADLINE.values():
-        table.add_column(heading, justify="right", no_wrap=True)
+    cases = " / ".join(dict.fromkeys(str(content["n"]) for content in scores.values()))
+    note = f"{cases} cases; 95 % intervals, patients resampled; invalid answers count as wrong"
+    table = _plain(title, note, "model", HEADLINE.values())
     for name, content in scores.items():
-        cells = [name, str(content["n"]), *(show(content["metrics"][metric]) for metric in HEADLINE)]
-        table.add_row(*map(Text, cells))
+        table.add_row(*map(Text, (name, *(show(content["metrics"][metric]) for metric in HEADLINE))))
     return table
 
 
 def metrics_table(content: Mapping[str, Any]) -> Table:
-    """All metrics of one run, beside the majority class and the paired difference from the baseline."""
+    """All metrics of one run, beside the paired difference from the baseline where there is one."""
     paired = content["paired"]
-    table = Table(caption="* the interval of the difference excludes 0")
-    for heading in ("metric", "n", "value", "majority class", *([f"minus {paired['baseline']}"] if paired else [])):
-        table.add_column(heading, justify="left" if heading == "metric" else "right")
+    minus = (f"minus {paired['baseline']}",) if paired else ()
+    note = "* the interval of the difference excludes 0" if paired else ""
+    table = _plain("", note, "metric", ("n", "value", *minus))
     for name, estimate in content["metrics"].items():
-        cells = [name, str(estimate["n"]), show(estimate), show(content["majority_class"]["metrics"][name])]
+        cells = [name.replace("_", " "), str(estimate["n"]), show(estimate)]
         if paired:
             difference = paired["metrics"][name]
-            cells.append(show(difference, signed=True) + ("*" if difference["excludes_zero"] else ""))
+            cells.append(show(difference, signed=True) + ("*" if difference["excludes_zero"] else " "))
         table.add_row(*map(Text, cells))
+    return table
+
+
+def _plain(title: str, note: str, first: str, headings: Iterable[str]) -> Table:
+    """A table without side walls, whose numbers are never cut."""
+    table = Table(
+        title=title or None, caption=note or None, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 0)
+    )
+    table.add_column(first, no_wrap=True)
+    for heading in headings:
+        table.add_column(heading, justify="right", min_width=4)
     return table

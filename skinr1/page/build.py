@@ -84,7 +84,9 @@ def differences(scores: Mapping[str, Any]) -> list[str]:
             for name, words in HEADLINE.items()
         ]
     lines += [
-        difference_in_words(HEADLINE[name], scores["majority_class"]["paired"][name], "always the most frequent class")
+        difference_in_words(
+            HEADLINE[name], scores["majority_class"]["paired"][name], "always answering the most frequent class"
+        )
         for name in ("top1", "hierarchical_f")
     ]
     return lines

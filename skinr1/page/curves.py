@@ -94,11 +94,13 @@ def _lines(panel: Panel, rows: Sequence[dict[str, Any]]) -> dict[str, Line]:
 
 
 def _curve(prefix: str, panel: Panel, lines: dict[str, Line]) -> Curve:
-    words = "; ".join(
-        f"{label} from {numbers[0]:.3g} at step {steps[0]:g} to {numbers[-1]:.3g} at step {steps[-1]:g}"
-        for label, (steps, numbers) in lines.items()
-    )
+    words = "; ".join(_in_words(panel, label, *line) for label, line in lines.items())
     return Curve(panel.title, _svg(re.sub(r"\W", "-", prefix), panel, lines), f"{panel.title}: {words}.")
+
+
+def _in_words(panel: Panel, label: str, steps: Sequence[float], numbers: Sequence[float]) -> str:
+    name = "" if label.lower() in panel.title.lower() else f"{label} "
+    return f"{name}from {numbers[0]:.3g} at step {steps[0]:g} to {numbers[-1]:.3g} at step {steps[-1]:g}"
 
 
 def _svg(prefix: str, panel: Panel, lines: dict[str, Line]) -> str:
@@ -106,8 +108,8 @@ def _svg(prefix: str, panel: Panel, lines: dict[str, Line]) -> str:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    look = {
-        **{key: INK for key in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")},
+    look: Any = {
+        **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
         "svg.hashsalt": "skinr1",
         "svg.fonttype": "none",
         "font.family": "sans-serif",

@@ -10,6 +10,7 @@ from skinr1.metrics.outcomes import Outcome
 from skinr1.page.pictures import data_address, find
 from skinr1.report import Report
 from skinr1.taxonomy import Taxonomy
+from skinr1.taxonomy.tree import normalise
 
 # A wrong diagnosis is near when it shares the branch with a true one down to this level.
 NEAR_LEVEL = 2
@@ -104,7 +105,7 @@ def exhibits(
                 picture=data_address(file) if file else None,
                 truth=tuple(_path(node, taxonomy) for node in row.diagnoses),
                 names=" or ".join(taxonomy.node(node).name for node in row.diagnoses),
-                label=row.label or "",
+                label="" if _is_named(row.label or "", row.diagnoses, taxonomy) else row.label or "",
                 condition=_words(row.condition or "unknown"),
                 skin_tone=row.skin_tone or "unknown",
                 source=row.source,
@@ -135,6 +136,11 @@ def _reply(model: str, outcome: Outcome, taxonomy: Taxonomy) -> Reply:
 
 def _path(node: str, taxonomy: Taxonomy) -> str:
     return " › ".join(taxonomy.node(step).name for step in taxonomy.path(node))
+
+
+def _is_named(label: str, nodes: Sequence[str], taxonomy: Taxonomy) -> bool:
+    """The data set's own label says no more than the node's name."""
+    return any(normalise(label) == normalise(taxonomy.node(node).name) for node in nodes)
 
 
 def _words(name: str) -> str:

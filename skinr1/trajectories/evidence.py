@@ -1,7 +1,8 @@
 """What a case shows, what the textbook says of a diagnosis, and how the two compare."""
 
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property
+from typing import NamedTuple
 
 from skinr1.cases import Case
 from skinr1.concepts import concept, concepts
@@ -9,9 +10,20 @@ from skinr1.knowledge import Edge, Knowledge, Rule
 from skinr1.taxonomy import Bucket, Taxonomy
 from skinr1.trajectories.model import Claim
 
+# Words of Rule.frequency for a sign that the textbook allows without expecting it.
+OCCASIONAL = ("sometimes", "occasional", "occasionally", "rare", "rarely", "may", "can")
+
 
 class Ungrounded(Exception):
     """A trajectory of this kind cannot be grounded; the message says what is missing."""
+
+
+class Reason(NamedTuple):
+    """A sign that decides between the truth and a rival: where the textbook says so, and the claims that are made."""
+
+    sign: str
+    passage: str
+    claims: tuple[Claim, ...]
 
 
 def in_order(names: set[str]) -> tuple[str, ...]:
@@ -64,12 +76,16 @@ class Textbook:
 
         Signs of a group are alternatives: a papule is no argument against a disease of papules or macules.
         """
-        met = {concept(name).group for name in findings.present if name in self.shown}
+        met = self.met(findings)
         return tuple(name for name in findings.absent if self.typical(name) and concept(name).group not in met)
+
+    def met(self, findings: Findings) -> set[str]:
+        """Groups of which a sign that the rules cover is present."""
+        return {concept(name).group for name in findings.present if name in self.shown}
 
     def typical(self, name: str) -> bool:
         """Whether the textbook expects the sign, not merely allows it."""
-        return name in self.shown and self.shown[name].frequency in TYPICAL
+        return name in self.shown and self.shown[name].frequency not in OCCASIONAL
 
     def score(self, findings: Findings) -> int:
         """Supporting minus contradicting signs of the case."""
@@ -89,9 +105,11 @@ def truth_node(case: Case, taxonomy: Taxonomy) -> str:
     """
     if not case.diagnoses:
         raise Ungrounded("case has no diagnosis")
-    nodes = sorted(case.diagnoses)
-    shared = reduce(lambda a, b: taxonomy.lca(a, b) if a and b else None, nodes[1:], nodes[0])  # type: ignore[arg-type, return-value]
-    return shared or nodes[0]
+    first, *others = sorted(case.diagnoses)
+    shared: str | None = first
+    for node in others:
+        shared = shared and taxonomy.lca(shared, node)
+    return shared or first
 
 
 def shared_bucket(nodes: tuple[str, ...], taxonomy: Taxonomy) -> Bucket | None:
@@ -161,8 +179,8 @@ class View:
         chosen = sorted(self.supporting, key=lambda name: (crowd[name], order.index(name)))[:limit]
         return in_order(set(chosen))
 
-    def favours(self, rival: Textbook) -> list[tuple[str, str, tuple[Claim, ...]]]:
-        """Signs of the case that speak for the truth against a rival: (sign, passage, claims), best first.
+    def favours(self, rival: Textbook) -> list[Reason]:
+        """Signs of the case that speak for the truth against a rival, best first.
 
         First those the differential graph names, then those in the truth's rules; none that the rival's rules allow.
         """
@@ -172,28 +190,29 @@ class View:
             for name in self.findings.present:
                 if name in edge.signs and name not in rival.shown:
                     said = Claim("edge", name, truth, rival.node, edge.passage)
-                    reasons.append((name, edge.passage, (Claim("present", name), said, Claim("no_rule", name, rival.node))))
+                    reasons.append(
+                        Reason(name, edge.passage, (Claim("present", name), said, Claim("no_rule", name, rival.node)))
+                    )
         for name in self.distinctive(len(self.supporting)):
             if name not in rival.shown:
                 passage = self.truth.shown[name].passage
                 rule = Claim("rule", name, truth, passage=passage)
-                reasons.append((name, passage, (Claim("present", name), rule, Claim("no_rule", name, rival.node))))
+                reasons.append(
+                    Reason(name, passage, (Claim("present", name), rule, Claim("no_rule", name, rival.node)))
+                )
         return reasons
 
-    def lacks(self, rival: Textbook) -> list[tuple[str, str, tuple[Claim, ...]]]:
-        """Signs of a rival that are annotated absent here: (sign, passage, claims), those of the graph first."""
+    def lacks(self, rival: Textbook) -> list[Reason]:
+        """Signs of a rival that are annotated absent here, those the graph names first."""
         reasons = []
+        met = rival.met(self.findings)
         for edge in sorted(self.knowledge.rivals_of(rival.node), key=lambda e: e.passage):
             for name in self.findings.absent:
-                if edge.rival == self.truth.node and name in edge.signs:
+                if edge.rival == self.truth.node and name in edge.signs and concept(name).group not in met:
                     said = Claim("edge", name, rival.node, self.truth.node, edge.passage)
-                    reasons.append((name, edge.passage, (Claim("absent", name), said)))
+                    reasons.append(Reason(name, edge.passage, (Claim("absent", name), said)))
         for name in rival.missing(self.findings):
             passage = rival.shown[name].passage
             rule = Claim("rule", name, rival.node, passage=passage)
-            reasons.append((name, passage, (Claim("absent", name), rule)))
+            reasons.append(Reason(name, passage, (Claim("absent", name), rule)))
         return reasons
-
-
-# Words of Rule.frequency that make a sign expected.
-TYPICAL: tuple[str | None, ...] = (None, "typical")

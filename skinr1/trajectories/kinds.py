@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from skinr1.cases import Case
 from skinr1.knowledge import Knowledge
 from skinr1.taxonomy import Taxonomy
-from skinr1.trajectories.evidence import Textbook, Ungrounded, View
+from skinr1.trajectories.evidence import Reason, Textbook, Ungrounded, View
 from skinr1.trajectories.model import Claim, Step, Trajectory
 from skinr1.trajectories.reports import report_of
 
@@ -57,7 +57,7 @@ def _seen(view: View) -> list[Step]:
 def _textbook(view: View) -> Step:
     """The rule of the diagnosis that the case meets, from the one passage that covers most of it."""
     signs = view.distinctive(TEXTBOOK_SIGNS)
-    passage = max(view.truth.passages, key=lambda p: (len(view.truth.passages[p] & set(signs)), p))
+    passage = min(view.truth.passages, key=lambda p: (-len(view.truth.passages[p] & set(signs)), p))
     covered = tuple(name for name in signs if name in view.truth.passages[passage])
     truth = view.truth.node
     text = f"Textbook [{passage}]: {view.name(truth)} shows {', '.join(covered)}."
@@ -89,9 +89,7 @@ def kept(view: View) -> Trajectory:
     raise Ungrounded(_no_rival(view, "and differs in an annotated sign"))
 
 
-def _considered(
-    view: View, rival: Textbook, shared: tuple[str, ...], reason: tuple[str, str, tuple[Claim, ...]]
-) -> Step:
+def _considered(view: View, rival: Textbook, shared: tuple[str, ...], reason: Reason) -> Step:
     sign, ground, claims = reason
     passage = rival.passage_for(*shared)
     names = tuple(name for name in shared if name in rival.passages[passage])[:SHARED_SIGNS]

@@ -64,7 +64,7 @@ def _entry(view: View, book: Textbook, probability: float) -> DifferentialEntry:
         against = [name for name in findings.present if name in book.denied] + list(book.missing(findings))
     else:
         supporting = tuple(name for name in findings.present if name in book.shown)[:FOR]
-        against = [reason[0] for reason in (*view.favours(book), *view.lacks(book))]
+        against = [reason.sign for reason in (*view.favours(book), *view.lacks(book))]
     return DifferentialEntry(
         diagnosis=book.node,
         probability=probability,

@@ -98,7 +98,7 @@ def test_the_page_says_what_it_is_and_what_was_measured(page):
         "prefers-color-scheme: dark",
     ):
         assert words in page, words
-    assert re.search(r"\d\.\d\d \[\d\.\d\d, \d\.\d\d\]", page)
+    assert re.search(r"<span>\d\.\d\d</span> <span>\[\d\.\d\d, \d\.\d\d\]</span>", page)
     assert page.count('class="mark near"') > 1 and page.count('class="mark wrong"') > 1
 
 

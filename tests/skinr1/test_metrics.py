@@ -255,6 +255,11 @@ def test_no_spread_gets_a_wilson_interval_over_patients():
     assert found.low == pytest.approx(wilson_interval(10, 10)[0], abs=1e-6)
 
 
+def test_all_wrong_has_an_interval_wider_than_nothing():
+    found = estimates([HIERARCHICAL_F], run(*[(NEVUS, ECZEMA)] * 20), TREE)[HIERARCHICAL_F.name]
+    assert (found.value, found.low, found.method) == (0, 0, "wilson") and found.high > 0.1
+
+
 def test_one_patient_has_no_interval():
     found = estimates([TOP1], run((NEVUS, NEVUS), (NEVUS, BLUE), patient="p"), TREE)["top1"]
     assert (found.value, found.low, found.high) == (0.5, None, None)

@@ -1,0 +1,143 @@
+"""Evaluates a run: every model answers the held-out cases through vLLM, then scores and a page.
+
+python eval/run.py --config recipes/tiny/evaluate.yaml --run runs/demo --output runs/demo/page
+
+Adapters are merged first, with the logit check: a CPU server is several times slower with an adapter.
+"""
+
+import asyncio
+import shlex
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import page
+import predict
+import score
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from skinr1 import config
+from skinr1.cases import read_cases
+from skinr1.errors import UserError
+from skinr1.metrics import summary_table
+from skinr1.serving import process
+from skinr1.stage import MANIFEST
+from skinr1.taxonomy import Taxonomy
+
+MODELS = ("base", "sft", "grpo")
+
+
+@dataclass
+class Arguments:
+    """Which run, which cases."""
+
+    run: Path = field(metadata={"help": "Run folder with sft/ and grpo/ (and base/, unless the adapter names its base)."})
+    output: Path = field(metadata={"help": "Folder of the page."})
+    split: str = field(default="test", metadata={"help": "Split of the cases."})
+    structured: bool = field(default=False, metadata={"help": "Force valid reports; default: the raw model."})
+    max_tokens: int = field(default=1024, metadata={"help": "Longest answer, in tokens."})
+    max_model_len: int = field(default=1024, metadata={"help": "Tokens of prompt, image and answer together."})
+    cases_limit: int | None = field(default=None, metadata={"help": "Only the first cases, in order of id."})
+    dtype: str = field(default="bfloat16", metadata={"help": "dtype of the served models."})
+    parallel_servers: int = field(default=1, metadata={"help": "Models served at once (on a CPU: one a core)."})
+    seed: int = field(default=17, metadata={"help": "Seed of resampling."})
+    title: str = field(default="skinr1: one run", metadata={"help": "Heading of the page."})
+
+
+def full_models(run: Path) -> dict[str, Path]:
+    """Folders vLLM can serve: the base, and both adapters merged."""
+    from skinr1 import merge, vlm
+
+    base = vlm.base_of(run / "sft")
+    folders = {"base": Path(base)}
+    image = run / "cases" / next(iter(read_cases(run / "cases"))).images[0]
+    for name in MODELS[1:]:
+        folders[name] = run / "merged" / name
+        if not (folders[name] / "processor_config.json").is_file():
+            merge.main(["--adapter", str(run / name), "--output", str(folders[name]), "--image", str(image)])
+    return folders
+
+
+def ask(args: Arguments, name: str, folder: Path, core: int, progress: Progress) -> None:
+    """Serves one model and has it answer all cases, unless it has already."""
+    output = args.run / "predictions" / name
+    if (output / MANIFEST).is_file():
+        return
+    cpu = {"cpu_threads": str(core)} if args.parallel_servers > 1 else {}
+    serving = process.ServeConfig(
+        model=str(folder),
+        name=name,
+        port=0,
+        dtype=args.dtype,
+        max_model_len=args.max_model_len,
+        enforce_eager=True,
+        log=output / "vllm.log",
+        **cpu,
+    )
+    with process.start(serving, Console(quiet=True)) as server:
+        asking = predict.Arguments(
+            cases=args.run / "cases",
+            model=name,
+            output=output,
+            split=args.split,
+            url=server.url,
+            structured=args.structured,
+            max_tokens=args.max_tokens,
+            limit=args.cases_limit,
+            concurrency=64,
+        )
+        cases, unlabelled = predict.chosen_cases(asking)
+        taxonomy = Taxonomy.load()
+        answers = asyncio.run(predict.predict(asking, cases, taxonomy, progress))
+        predict.write(asking, cases, answers, unlabelled, taxonomy)
+
+
+def ask_all(args: Arguments, folders: dict[str, Path]) -> None:
+    """All models, some at once; the quickest (the base says little) goes last."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress, ThreadPoolExecutor(args.parallel_servers) as pool:
+        waiting = progress.add_task("starting vLLM (about 40 s), then asking", total=len(folders))
+        jobs = [
+            pool.submit(ask, args, name, folder, index % args.parallel_servers, progress)
+            for index, (name, folder) in enumerate(reversed(folders.items()))
+        ]
+        for job in jobs:
+            job.result()
+            progress.advance(waiting)
+
+
+def score_all(args: Arguments) -> None:
+    """Scores every model, each against the one before it."""
+    before: list[str] = []
+    for name in MODELS:
+        folders = ["--predictions", args.run / "predictions" / name, "--output", args.run / "scores" / name]
+        score.main([*map(str, folders), *before, "--seed", str(args.seed)])
+        before = ["--baseline", str(args.run / "predictions" / name)]
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = config.parse(Arguments, argv, "evaluate")
+    if args.parallel_servers < 1:
+        raise UserError("parallel_servers is under 1", str(args.parallel_servers), "Give at least 1.")
+    folders = full_models(args.run)
+    ask_all(args, folders)
+    score_all(args)
+    stages = [name for name in ("base", "sft", "grpo") if (args.run / name / "metrics.jsonl").is_file()]
+    options = ["--run", str(args.run), "--output", str(args.output), "--title", args.title, "--stages", *stages]
+    page.main(options)
+    console = Console()
+    console.print(summary_table({name: page.read_scores(args.run / "scores" / name) for name in MODELS}))
+    served = ["skinr1", "serve", "--model", str(folders["grpo"]), "--name", "grpo", "--dtype", args.dtype]
+    console.print(f"page:  {args.output / page.PAGE}\nserve: {shlex.join(served)} --enforce_eager true", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    config.run(main)

@@ -1,0 +1,1 @@
+"""A folder that goes on the PYTHONPATH of vLLM's processes; see ``sitecustomize.py``."""

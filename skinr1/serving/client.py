@@ -1,0 +1,187 @@
+"""Asking an OpenAI-compatible server for reports: requests, concurrency, retries."""
+
+import asyncio
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from skinr1.errors import UserError
+from skinr1.report import structural_tag
+from skinr1.taxonomy import Taxonomy
+
+RETRY_STATUS = frozenset({408, 429, 500, 502, 503, 504})
+LONGEST_PAUSE = 20.0
+# A model may write these; as input they would announce an image that does not exist. Barred as in training's rollouts.
+IMAGE_TOKENS = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How an answer is drawn. ``structured`` forces a valid report; without it the model speaks for itself."""
+
+    structured: bool = True
+    max_tokens: int = 1024
+    temperature: float = 0.0
+    seed: int = 17
+    banned: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What came back. ``finish_reason`` is ``stop`` for a finished answer, ``length`` for one cut at max_tokens."""
+
+    text: str
+    finish_reason: str
+
+
+def data_url(png: bytes) -> str:
+    """A PNG as a data URL, which a server needs no file or network access to read."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+
+
+def with_images(messages: Sequence[Mapping[str, Any]], images: Sequence[bytes]) -> list[dict[str, Any]]:
+    """Chat messages with each image placeholder replaced by a picture (PNG bytes), in order.
+
+    Raises:
+        ValueError: placeholders and pictures differ in number.
+    """
+    rest = list(images)
+
+    def part(content: Mapping[str, Any]) -> dict[str, Any]:
+        if content["type"] != "image":
+            return dict(content)
+        if not rest:
+            raise ValueError("more image placeholders than images")
+        return {"type": "image_url", "image_url": {"url": data_url(rest.pop(0))}}
+
+    filled = [{"role": m["role"], "content": [part(content) for content in m["content"]]} for m in messages]
+    if rest:
+        raise ValueError("more images than image placeholders")
+    return filled
+
+
+def request_body(
+    model: str,
+    messages: Sequence[Mapping[str, Any]],
+    images: Sequence[bytes],
+    sampling: Sampling,
+    taxonomy: Taxonomy,
+) -> dict[str, Any]:
+    """The JSON of one chat completion request.
+
+    Args:
+        model: served name of the model or adapter.
+        messages: as :func:`skinr1.prompts.messages` makes them.
+        images: PNG bytes, one for each placeholder.
+    """
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": with_images(messages, images),
+        "max_tokens": sampling.max_tokens,
+        "temperature": sampling.temperature,
+        "seed": sampling.seed,
+    }
+    if sampling.banned:
+        body["logit_bias"] = {str(token): -100 for token in sampling.banned}
+    if sampling.structured:
+        body["response_format"] = structural_tag(taxonomy)
+    return body
+
+
+class AsyncClient:
+    """A connection to one server; at most ``concurrency`` requests are under way at once.
+
+    Args:
+        url: base URL ending in ``/v1``.
+        attempts: tries of a request before its failure is the user's.
+        pause: seconds before the first repetition; doubled each time.
+        transport: for tests.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        concurrency: int = 32,
+        attempts: int = 6,
+        pause: float = 0.5,
+        timeout: float = 600.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ):
+        self.url, self.attempts, self.pause = url.rstrip("/"), attempts, pause
+        self._slots = asyncio.Semaphore(concurrency)
+        limits = httpx.Limits(max_connections=concurrency)
+        self._http = httpx.AsyncClient(timeout=timeout, limits=limits, transport=transport)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def complete(self, body: Mapping[str, Any]) -> Completion:
+        """One answer.
+
+        Raises:
+            UserError: the server refuses the request, or still fails at the last attempt.
+        """
+        response = await self._send("POST", f"{self.url}/chat/completions", body)
+        choice = response.json()["choices"][0]
+        return Completion(choice["message"]["content"] or "", choice["finish_reason"])
+
+    async def models(self) -> list[str]:
+        """Names the server answers to."""
+        return [entry["id"] for entry in (await self._send("GET", f"{self.url}/models", None)).json()["data"]]
+
+    async def check_model(self, model: str) -> None:
+        """Raises UserError when the server does not serve ``model``."""
+        served = await self.models()
+        if model not in served:
+            raise UserError(f"model {model!r} is not served", self.url, f"Served: {', '.join(served)}.")
+
+    async def image_tokens(self, model: str) -> tuple[int, ...]:
+        """Ids of the model's image placeholder tokens, from vLLM's ``/tokenize``."""
+        address = f"{self.url.removesuffix('/v1')}/tokenize"
+        found: list[int] = []
+        for token in IMAGE_TOKENS:
+            body = {"model": model, "prompt": token, "add_special_tokens": False}
+            ids = (await self._send("POST", address, body)).json()["tokens"]
+            found += ids if len(ids) == 1 else []
+        return tuple(found)
+
+    async def _send(self, method: str, address: str, body: Mapping[str, Any] | None) -> httpx.Response:
+        async with self._slots:
+            for attempt in range(1, self.attempts + 1):
+                try:
+                    response = await self._http.request(method, address, json=body)
+                except httpx.TransportError as error:
+                    fault, wait = f"no answer ({type(error).__name__})", 0.0
+                else:
+                    if response.is_success:
+                        return response
+                    fault, wait = _fault(response), _retry_after(response)
+                    if response.status_code not in RETRY_STATUS:
+                        raise UserError(fault, address, "Correct the request; the server will not take it as it is.")
+                if attempt < self.attempts:
+                    await asyncio.sleep(min(LONGEST_PAUSE, max(wait, self.pause * 2 ** (attempt - 1))))
+        raise UserError(f"{fault}, {self.attempts} times", address, "Is the server up? Start it with: skinr1 serve.")
+
+
+def _fault(response: httpx.Response) -> str:
+    """The server's own words, as far as it has any."""
+    try:
+        content = response.json()
+        message = content.get("error", content).get("message", "")
+    except (ValueError, AttributeError):
+        message = response.text
+    return f"server answered {response.status_code}: {str(message)[:300]}"
+
+
+def _retry_after(response: httpx.Response) -> float:
+    header = response.headers.get("retry-after", "")
+    return float(header) if header.isdigit() else 0.0

@@ -1,0 +1,128 @@
+"""``skinr1 serve`` and ``skinr1 report``."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal
+
+from rich.console import Console
+
+from skinr1 import config, prompts
+from skinr1.cases import Case, Role
+from skinr1.errors import UserError
+from skinr1.images import load_image, png_bytes
+from skinr1.report import Answer, InvalidAnswer, parse
+from skinr1.serving.client import AsyncClient, Sampling, request_body
+from skinr1.serving.process import ServeConfig, Server, start
+from skinr1.serving.text import passage_titles, render_text
+from skinr1.taxonomy import Taxonomy
+
+
+def serve_main(argv: Sequence[str] | None = None) -> None:
+    """``skinr1 serve --config recipes/serve/tiny.yaml [--port 8001 …]``: serves until interrupted."""
+    settings = config.parse(ServeConfig, argv, "skinr1 serve")
+    console = Console()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, end)  # so that the server's processes end with us
+    try:
+        with start(settings, Console(stderr=True)) as server:
+            console.print(f"serving {', '.join(server.models)} at {server.url}   log: {server.log}", soft_wrap=True)
+            console.print(
+                f"try: skinr1 report IMAGE --url {server.url} --model {server.models[-1]}   (Ctrl-C ends)",
+                soft_wrap=True,
+            )
+            _watch(server)
+    except KeyboardInterrupt:
+        console.print("server ended")
+
+
+def _watch(server: Server) -> None:
+    code = server.process.wait()
+    raise UserError(f"vLLM ended with code {code}", str(server.log), "Read this log.")
+
+
+@dataclass
+class ReportArguments:
+    """Images of ONE case (several views), and what the patient told."""
+
+    images: list[Path] = field(default_factory=list, metadata={"help": "Image files; also as plain arguments."})
+    age: int | None = field(default=None, metadata={"help": "Years."})
+    sex: Literal["female", "male"] | None = field(default=None, metadata={"help": "female or male."})
+    site: str | None = field(default=None, metadata={"help": "Where on the body."})
+    history: list[str] = field(default_factory=list, metadata={"help": "Complaints, such as itch bleeding."})
+    url: str = field(default="http://127.0.0.1:8000/v1", metadata={"help": "Server, ending in /v1."})
+    model: str | None = field(default=None, metadata={"help": "Served name; default: the server's last."})
+    separate: bool = field(default=False, metadata={"help": "One report per image instead of one for all of them."})
+    format: Literal["text", "json"] = field(default="text", metadata={"help": "text or json."})
+    reasoning: bool = field(default=False, metadata={"help": "Show the model's reasoning, too."})
+    knowledge: Path | None = field(default=None, metadata={"help": "Knowledge folder, for titles of citations."})
+    max_tokens: int = field(default=2048, metadata={"help": "Longest answer, in tokens."})
+    temperature: float = field(default=0.0, metadata={"help": "0 gives the same report each time."})
+    seed: int = field(default=17, metadata={"help": "Seed of sampling."})
+    taxonomy: Path | None = field(default=None, metadata={"help": "Your own taxonomy YAML; default: the shipped one."})
+
+
+def report_main(argv: Sequence[str] | None = None) -> None:
+    """``skinr1 report IMAGE… [--age 61 --site back …] --url … --format text``: one validated report."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    plain = next((i for i, part in enumerate(arguments) if part.startswith("-")), len(arguments))
+    args = config.parse(ReportArguments, arguments[plain:], "skinr1 report IMAGE...")
+    images = [*map(Path, arguments[:plain]), *args.images]
+    if not images:
+        raise UserError("no image given", "skinr1 report", "Write: skinr1 report IMAGE… --url URL.")
+    taxonomy = Taxonomy.load(args.taxonomy)
+    titles = passage_titles(args.knowledge) if args.knowledge else {}
+    groups = [[path] for path in images] if args.separate else [images]
+    answers = asyncio.run(_ask(args, groups, taxonomy))
+    for group, answer in zip(groups, answers, strict=True):
+        if args.format == "json":
+            print(json.dumps(_row(group, answer, args.reasoning), ensure_ascii=False))
+        else:
+            print(", ".join(map(str, group)))
+            print(render_text(answer.report, taxonomy, titles, answer.thinking if args.reasoning else None), end="\n\n")
+
+
+def _row(images: Sequence[Path], answer: Answer, reasoning: bool) -> dict[str, Any]:
+    row: dict[str, Any] = {"images": [str(path) for path in images], "report": answer.report.model_dump(mode="json")}
+    return row | ({"reasoning": answer.thinking} if reasoning else {})
+
+
+async def _ask(args: ReportArguments, groups: Sequence[Sequence[Path]], taxonomy: Taxonomy) -> list[Answer]:
+    loaded = [[png_bytes(load_image(path)) for path in group] for group in groups]
+    case = Case(
+        case_id="asked",
+        source="command line",
+        images=tuple(str(path) for path in groups[0]),
+        role=Role.SPARSE,
+        age=args.age,
+        sex=args.sex,
+        site=args.site,
+        history=tuple(args.history),
+        licence="user",
+    )
+    async with AsyncClient(args.url) as client:
+        model = args.model or (await client.models())[-1]
+        await client.check_model(model)
+        banned = await client.image_tokens(model)
+        sampling = Sampling(True, args.max_tokens, args.temperature, args.seed, banned)
+
+        async def one(pictures: list[bytes]) -> Answer:
+            messages = prompts.messages(prompts.question(case), len(pictures))
+            completion = await client.complete(request_body(model, messages, pictures, sampling, taxonomy))
+            if completion.finish_reason == "length":
+                raise UserError(f"answer was cut at {args.max_tokens} tokens", model, "Raise --max_tokens.")
+            try:
+                return parse(completion.text, taxonomy)
+            except InvalidAnswer as error:
+                advice = "Does this server honour structural tags? Start it with: skinr1 serve."
+                raise UserError(f"the server returned no valid report ({error})", args.url, advice) from None
+
+        return list(await asyncio.gather(*map(one, loaded)))
