@@ -68,7 +68,9 @@ def main(argv: list[str] | None = None) -> None:
     write_atomic(args.output / "learning.json", json.dumps({"machine": machine, "seeds": results}, indent=2) + "\n")
     Console(width=200).print(table(results))
     lifted = [seed for seed, result in results.items() if result["paired_grpo_minus_sft"]["hierarchical_f"]["low"] > 0]
-    print(f"hierarchical F: GRPO above SFT with a 95 % interval that excludes 0 in {len(lifted)} of {len(results)} seeds")
+    print(
+        f"hierarchical F: GRPO above SFT with a 95 % interval that excludes 0 in {len(lifted)} of {len(results)} seeds"
+    )
 
 
 if __name__ == "__main__":

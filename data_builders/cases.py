@@ -41,7 +41,7 @@ class CasesConfig:
         taxonomy: a tree's YAML instead of the shipped one.
         label_map: YAML label map for source folder.
         licence: of one's own images.
-        dense_share: share of a data set's patients (by hash of seed and id) whose findings are kept; the rest is sparse.
+        dense_share: share of patients (by hash of seed and id) whose findings are kept; the rest is sparse.
         workers: processes that prepare images.
     """
 

@@ -10,6 +10,7 @@ import shlex
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import page
 import predict
@@ -32,9 +33,13 @@ MODELS = ("base", "sft", "grpo")
 class Arguments:
     """Which run, which cases."""
 
-    run: Path = field(metadata={"help": "Run folder with sft/ and grpo/ (and base/, unless the adapter names its base)."})
+    run: Path = field(
+        metadata={"help": "Run folder with sft/ and grpo/ (and base/, unless the adapter names its base)."}
+    )
     output: Path = field(metadata={"help": "Folder of the page."})
-    split: str = field(default="test", metadata={"help": "Split of the cases."})
+    split: Literal["train", "validation", "test", "all"] = field(
+        default="test", metadata={"help": "Split of the cases."}
+    )
     structured: bool = field(default=False, metadata={"help": "Force valid reports; default: the raw model."})
     max_tokens: int = field(default=1024, metadata={"help": "Longest answer, in tokens."})
     max_model_len: int = field(default=1024, metadata={"help": "Tokens of prompt, image and answer together."})
@@ -64,7 +69,6 @@ def ask(args: Arguments, name: str, folder: Path, core: int, progress: Progress)
     output = args.run / "predictions" / name
     if (output / MANIFEST).is_file():
         return
-    cpu = {"cpu_threads": str(core)} if args.parallel_servers > 1 else {}
     serving = process.ServeConfig(
         model=str(folder),
         name=name,
@@ -73,7 +77,7 @@ def ask(args: Arguments, name: str, folder: Path, core: int, progress: Progress)
         max_model_len=args.max_model_len,
         enforce_eager=True,
         log=output / "vllm.log",
-        **cpu,
+        cpu_threads=str(core) if args.parallel_servers > 1 else "auto",
     )
     with process.start(serving, Console(quiet=True)) as server:
         asking = predict.Arguments(
@@ -103,7 +107,10 @@ def ask_all(args: Arguments, folders: dict[str, Path]) -> None:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress, ThreadPoolExecutor(args.parallel_servers) as pool:
+    with (
+        Progress(*columns, console=Console(stderr=True)) as progress,
+        ThreadPoolExecutor(args.parallel_servers) as pool,
+    ):
         waiting = progress.add_task("starting vLLM (about 40 s), then asking", total=len(folders))
         jobs = [
             pool.submit(ask, args, name, folder, index % args.parallel_servers, progress)

@@ -1,6 +1,7 @@
-"""GRPO with a hierarchy-aware reward, continuing the SFT adapter; the reference policy is the SFT model.
+r"""GRPO with a hierarchy-aware reward, continuing the SFT adapter; the reference policy is the SFT model.
 
-torchrun --nproc_per_node 8 recipes/grpo.py --config recipes/qwen2_5_vl_7b/grpo.yaml --deepspeed recipes/deepspeed/zero2.json
+torchrun --nproc_per_node 8 recipes/grpo.py --config recipes/qwen2_5_vl_7b/grpo.yaml \
+    --deepspeed recipes/deepspeed/zero2.json
 """
 
 from dataclasses import asdict, dataclass, field

@@ -1,6 +1,7 @@
-"""Supervised fine-tuning on dense trajectories.
+r"""Supervised fine-tuning on dense trajectories.
 
-torchrun --nproc_per_node 8 recipes/sft.py --config recipes/qwen2_5_vl_7b/sft.yaml --deepspeed recipes/deepspeed/zero2.json
+torchrun --nproc_per_node 8 recipes/sft.py --config recipes/qwen2_5_vl_7b/sft.yaml \
+    --deepspeed recipes/deepspeed/zero2.json
 """
 
 from dataclasses import asdict, dataclass, field
@@ -10,6 +11,7 @@ from skinr1 import config, vlm
 from skinr1.training import callbacks, data
 from skinr1.training.run import train_and_save
 from skinr1.training.sft import SftConfig
+
 from trl import SFTTrainer  # isort: skip  (after skinr1.vlm, which makes torchvision importable)
 
 

@@ -101,4 +101,6 @@ def read_cases(folder: Path) -> Iterator[Case]:
         try:
             yield Case.model_validate(row)
         except ValueError as error:
-            raise UserError(f"not a case ({' '.join(str(error).split())[:160]})", f"{path}:{number}", "Rebuild it.") from None
+            raise UserError(
+                f"not a case ({' '.join(str(error).split())[:160]})", f"{path}:{number}", "Rebuild it."
+            ) from None

@@ -22,8 +22,9 @@ STAGES = {
 }
 SCRIPTS = """\
 Training runs under torchrun, evaluation as scripts:
-  torchrun --nproc_per_node N recipes/sft.py  --config recipes/<model>/sft.yaml  --deepspeed recipes/deepspeed/zero2.json
-  torchrun --nproc_per_node N recipes/grpo.py --config recipes/<model>/grpo.yaml --deepspeed recipes/deepspeed/zero2.json
+  torchrun --nproc_per_node N recipes/sft.py  --config recipes/<model>/sft.yaml
+  torchrun --nproc_per_node N recipes/grpo.py --config recipes/<model>/grpo.yaml
+                                              [--deepspeed recipes/deepspeed/zero2.json]
   python eval/predict.py --config …    python eval/score.py --config …    python eval/page.py --config …
 """
 

@@ -98,11 +98,15 @@ def run_stage(stage: Stage, number: int, total: int, console: Console) -> float:
     if (stage.folder / MANIFEST).is_file():
         console.print(f"[dim]{number}/{total} {stage.name}: finished before, kept ({stage.folder})[/dim]")
         return 0.0
-    console.print(f"[bold]{number}/{total} {stage.name}[/bold]  [dim]{shlex.join(stage.command[1:])}[/dim]", soft_wrap=True)
+    console.print(
+        f"[bold]{number}/{total} {stage.name}[/bold]  [dim]{shlex.join(stage.command[1:])}[/dim]", soft_wrap=True
+    )
     started = time.monotonic()
     code = subprocess.run(stage.command, check=False).returncode
     if code:
-        raise UserError(f"stage {stage.name} ended with code {code}", str(stage.folder), "Read its message above, mend, run again.")
+        raise UserError(
+            f"stage {stage.name} ended with code {code}", str(stage.folder), "Read its message above, mend, run again."
+        )
     return time.monotonic() - started
 
 

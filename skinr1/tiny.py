@@ -9,11 +9,13 @@ cores affordable. Nothing is downloaded.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 import skinr1.torchvision_shim  # noqa: F401  (processors import torchvision)
+
 from transformers import (  # isort: skip
     PreTrainedModel,
     PreTrainedTokenizerFast,
@@ -145,7 +147,7 @@ def build_model(tokenizer: PreTrainedTokenizerFast, size: TinySize, family: str 
     # M-RoPE splits half of the head dimension into time, height and width.
     half = head_dim // 2
     section = [half - 2 * (half * 3 // 8), half * 3 // 8, half * 3 // 8]
-    vision = {
+    vision: dict[str, Any] = {
         "depth": size.vision_layers,
         "hidden_size": size.vision_hidden,
         "intermediate_size": size.intermediate,

@@ -76,7 +76,9 @@ def assert_language_only(model: torch.nn.Module) -> int:
 
 def load_processor(folder: str | Path) -> ProcessorMixin:
     """The saved processor, with the pixel budget it was saved with; padding on the left for generation."""
-    if Path(folder).is_dir() and not any((Path(folder) / n).exists() for n in ("processor_config.json", "preprocessor_config.json")):
+    if Path(folder).is_dir() and not any(
+        (Path(folder) / n).exists() for n in ("processor_config.json", "preprocessor_config.json")
+    ):
         raise UserError("no processor here", str(folder), "Give the folder of a saved model.")
     processor = AutoProcessor.from_pretrained(folder)
     processor.tokenizer.padding_side = "left"

@@ -31,7 +31,9 @@ class Knowledge:
         """The one path from any format's sections to knowledge."""
         found, unknown = passages(sections, source, taxonomy)
         graph, unresolved = edges(found, taxonomy)
-        return cls({passage.id: passage for passage in found}, tuple(rules(found)), tuple(graph), (*unknown, *unresolved))
+        return cls(
+            {passage.id: passage for passage in found}, tuple(rules(found)), tuple(graph), (*unknown, *unresolved)
+        )
 
     @classmethod
     def primer(cls, taxonomy: Taxonomy) -> "Knowledge":

@@ -38,7 +38,9 @@ def edges(found: Iterable[Passage], taxonomy: Taxonomy) -> tuple[list[Edge], lis
             except UserError as error:
                 unread.append(Unread(passage.id, str(error)))
                 continue
-            decisive = tuple(dict.fromkeys(concept for concept, denied, _ in signs(text.partition(";")[0]) if not denied))
+            decisive = tuple(
+                dict.fromkeys(concept for concept, denied, _ in signs(text.partition(";")[0]) if not denied)
+            )
             if not decisive:
                 unread.append(Unread(passage.id, f"no known sign decides against {name.strip()!r}"))
             made += [Edge(node, rival, decisive, passage.id) for node in passage.diagnoses for rival in rivals]

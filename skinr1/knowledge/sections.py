@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Section:
-    """Text under a heading. ``path`` is the chain of headings; ``text == source[start:end]``; page if the source has any."""
+    """Text under a heading. ``path`` is the chain of headings; ``text == source[start:end]``; page, if it has any."""
 
     path: tuple[str, ...]
     text: str

@@ -32,7 +32,9 @@ class LabelMap:
         for label, target in entries.items():
             for node in sorted(target.nodes - taxonomy.nodes.keys()):
                 raise UserError(
-                    f"label map {name!r} sends {label!r} to a node that does not exist", node, "Correct the map's entry."
+                    f"label map {name!r} sends {label!r} to a node that does not exist",
+                    node,
+                    "Correct the map's entry.",
                 )
 
     @classmethod
@@ -58,5 +60,7 @@ class LabelMap:
         """Raises UserError for a label the map does not list: silence is never a mapping."""
         if label not in self.entries:
             known = ", ".join(sorted(self.entries))
-            raise UserError(f"label is not in map {self.name!r}", repr(label), f"Add it, or correct it to one of: {known}.")
+            raise UserError(
+                f"label is not in map {self.name!r}", repr(label), f"Add it, or correct it to one of: {known}."
+            )
         return self.entries[label]

@@ -33,7 +33,7 @@ def main(argv: list[str]) -> None:
 def as_tree(taxonomy: Taxonomy) -> Tree:
     """A readable tree with risk buckets."""
     root = Tree(f"taxonomy {taxonomy.version}, {len(taxonomy.leaves)} diagnoses")
-    branches = {None: root}
+    branches: dict[str | None, Tree] = {None: root}
     for node in taxonomy.nodes.values():
         bucket = f" [{_COLOUR[node.bucket]}]{node.bucket}[/]" if node.bucket else ""
         branches[node.id] = branches[node.parent].add(f"{node.name}{bucket}")

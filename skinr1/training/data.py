@@ -22,7 +22,9 @@ def load_rows(path: Path, columns: tuple[str, ...]) -> Dataset:
     for number, row in enumerate(read_jsonl(path), 1):
         missing = [column for column in columns if column not in row]
         if missing:
-            raise UserError(f"column {missing[0]!r} is missing", f"{path}:{number}", f"A row needs {', '.join(columns)}.")
+            raise UserError(
+                f"column {missing[0]!r} is missing", f"{path}:{number}", f"A row needs {', '.join(columns)}."
+            )
         row["images"] = [str(_existing(path.parent / name, f"{path}:{number}")) for name in row["images"]]
         rows.append({column: row[column] for column in columns})
     if not rows:
@@ -65,5 +67,7 @@ def filter_long(rows: Dataset, processor: ProcessorMixin, limit: int | None, out
         if dropped:
             print(f"left out {len(dropped)} of {len(rows)} rows longer than {limit} tokens: {output / FILTERED}")
     if not keep:
-        raise UserError(f"every row is longer than {limit} tokens", str(output), f"Raise the limit; longest {max(lengths)}.")
+        raise UserError(
+            f"every row is longer than {limit} tokens", str(output), f"Raise the limit; longest {max(lengths)}."
+        )
     return rows.select(keep)

@@ -37,7 +37,9 @@ def forbidden_tokens(processor: ProcessorMixin) -> list[int]:
     """Special tokens that no answer may contain: all but the end tokens."""
     tokenizer = processor.tokenizer
     allowed = {tokenizer.eos_token_id, tokenizer.pad_token_id}
-    return sorted(token for token in tokenizer.added_tokens_decoder if token not in allowed and _is_marker(tokenizer, token))
+    return sorted(
+        token for token in tokenizer.added_tokens_decoder if token not in allowed and _is_marker(tokenizer, token)
+    )
 
 
 def _is_marker(tokenizer: Any, token: int) -> bool:

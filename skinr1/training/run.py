@@ -32,7 +32,9 @@ def open_run(args: TrainingArguments, config: Mapping[str, Any]) -> Path | None:
         changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
         if changed:
             raise UserError(
-                f"folder holds a run with another {changed[0]}", str(output), "Give a new output_dir or delete this one."
+                f"folder holds a run with another {changed[0]}",
+                str(output),
+                "Give a new output_dir or delete this one.",
             )
     elif args.process_index == 0:
         write_atomic(recorded, text)
@@ -61,6 +63,7 @@ def train_and_save(
     trainer.save_model(args.output_dir)
     if trainer.is_world_process_zero():
         processor.save_pretrained(args.output_dir)
+        (Path(args.output_dir) / "training_args.bin").unlink()  # a pickle; run_config.json says the same
         write_manifest(
             Path(args.output_dir),
             stage,

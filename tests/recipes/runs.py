@@ -34,7 +34,9 @@ def answer(node: str) -> str:
         citations=("primer:common-nevus#morphology",),
         disclaimer=DISCLAIMER,
     )
-    return render(Answer(f"Seen: papule, brown colour. Conclusion: {node.rpartition('/')[2].replace('_', ' ')}.", report))
+    return render(
+        Answer(f"Seen: papule, brown colour. Conclusion: {node.rpartition('/')[2].replace('_', ' ')}.", report)
+    )
 
 
 def write_rows(folder: Path, count: int = 8) -> Path:
@@ -64,7 +66,9 @@ def write_base(folder: Path, family: str) -> Path:
     from skinr1 import tiny
 
     size = tiny.TinySize(hidden=64, intermediate=96, layers=2, heads=2, vision_hidden=64, vision_layers=2)
-    tokenizer = tiny.train_tokenizer([prompts.SYSTEM, prompts.REPORT_QUESTION, answer(NEVUS), answer(MELANOMA)] * 3, 800)
+    tokenizer = tiny.train_tokenizer(
+        [prompts.SYSTEM, prompts.REPORT_QUESTION, answer(NEVUS), answer(MELANOMA)] * 3, 800
+    )
     torch.manual_seed(0)
     tiny.save(tiny.build_model(tokenizer, size, family), tiny.build_processor(tokenizer, 112 * 112, family), folder)
     return folder

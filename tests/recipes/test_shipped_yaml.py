@@ -52,7 +52,9 @@ def test_every_key_is_known(path: Path, tmp_path: Path):
 def test_gpu_recipes_run_two_steps_on_a_tiny_model(family: str, tmp_path: Path):
     rows = runs.write_rows(tmp_path / "rows")
     base = runs.write_base(tmp_path / "base", family)
-    sft, grpo = (next(path for path in GPU if family_of(path) == family and path.stem == stem) for stem in ("sft", "grpo"))
+    sft, grpo = (
+        next(path for path in GPU if family_of(path) == family and path.stem == stem) for stem in ("sft", "grpo")
+    )
     files = ("--train_file", rows / "sft.jsonl", "--validation_file", rows / "sft.jsonl")
     runs.launch("sft.py", "--config", sft, "--model", base, *files, "--output_dir", tmp_path / "sft", *ON_CPU)
     rollouts = ("--use_vllm", "false", "--vllm_enable_sleep_mode", "false", "--max_completion_length", 16)

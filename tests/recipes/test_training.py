@@ -115,7 +115,11 @@ def kill_after_checkpoint(script: str, output: Path, *options: object) -> None:
 
 def same_course(a: Path, b: Path, keys: tuple[str, ...]) -> bool:
     first, second = (
-        [(row["step"], *(row[key] for key in keys if key in row)) for row in runs.metrics(path) if "train_runtime" not in row]
+        [
+            (row["step"], *(row[key] for key in keys if key in row))
+            for row in runs.metrics(path)
+            if "train_runtime" not in row
+        ]
         for path in (a, b)
     )
     return first == second
