@@ -30,6 +30,7 @@ class Arguments:
     model: str = field(metadata={"help": "Served name of the model or adapter."})
     output: Path = field(metadata={"help": "Folder that receives predictions.jsonl and manifest.json."})
     split: Literal["train", "validation", "test", "all"] = field(default="test", metadata={"help": "Split, or all."})
+    role: Literal["dense", "sparse", "any"] = field(default="any", metadata={"help": "Only cases of this role."})
     url: str = field(default="http://127.0.0.1:8000/v1", metadata={"help": "OpenAI-compatible server, ending in /v1."})
     structured: bool = field(default=False, metadata={"help": "Force valid reports; default: the raw model."})
     max_tokens: int = field(default=1024, metadata={"help": "Longest answer, in tokens."})
@@ -47,7 +48,11 @@ def chosen_cases(args: Arguments) -> tuple[list[Case], int]:
     Raises:
         UserError: nothing is left, or two cases share an id.
     """
-    found = [case for case in read_cases(args.cases) if args.split in ("all", case.split)]
+    found = [
+        case
+        for case in read_cases(args.cases)
+        if args.split in ("all", case.split) and args.role in ("any", case.role.value)
+    ]
     labelled = sorted((case for case in found if case.diagnoses), key=lambda case: case.case_id)
     if not labelled:
         raise UserError(f"no labelled case in split {args.split!r}", str(args.cases), "Choose another --split.")
@@ -75,7 +80,7 @@ def write(
     """Writes predictions.jsonl, then the manifest."""
     rows = [prediction_row(case, answers[case.case_id], taxonomy) for case in cases]
     write_jsonl(args.output / PREDICTIONS, rows)
-    names = ("model", "split", "structured", "max_tokens", "temperature", "limit", "ban_image_tokens")
+    names = ("model", "split", "role", "structured", "max_tokens", "temperature", "limit", "ban_image_tokens")
     write_manifest(
         args.output,
         "predict",

@@ -40,6 +40,7 @@ class Arguments:
     split: Literal["train", "validation", "test", "all"] = field(
         default="test", metadata={"help": "Split of the cases."}
     )
+    role: Literal["dense", "sparse", "any"] = field(default="any", metadata={"help": "Only cases of this role."})
     structured: bool = field(default=False, metadata={"help": "Force valid reports; default: the raw model."})
     max_tokens: int = field(default=1024, metadata={"help": "Longest answer, in tokens."})
     max_model_len: int = field(default=1024, metadata={"help": "Tokens of prompt, image and answer together."})
@@ -85,6 +86,7 @@ def ask(args: Arguments, name: str, folder: Path, core: int, progress: Progress)
             model=name,
             output=output,
             split=args.split,
+            role=args.role,
             url=server.url,
             structured=args.structured,
             max_tokens=args.max_tokens,

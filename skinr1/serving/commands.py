@@ -18,7 +18,7 @@ from skinr1.errors import UserError
 from skinr1.images import load_image, png_bytes
 from skinr1.report import Answer, InvalidAnswer, parse
 from skinr1.serving.client import AsyncClient, Sampling, request_body
-from skinr1.serving.process import ServeConfig, Server, start
+from skinr1.serving.process import ServeConfig, Server, ended, last_error, start
 from skinr1.serving.text import passage_titles, render_text
 from skinr1.taxonomy import Taxonomy
 
@@ -45,8 +45,8 @@ def serve_main(argv: Sequence[str] | None = None) -> None:
 
 
 def _watch(server: Server) -> None:
-    code = server.process.wait()
-    raise UserError(f"vLLM ended with code {code}", str(server.log), "Read this log.")
+    ended(server.process, wait=True)
+    raise UserError(f"vLLM ended: {last_error(server.log)}", str(server.log), "Read this log.")
 
 
 @dataclass

@@ -246,7 +246,7 @@ def _wait(server: Server, seconds: float, console: Console) -> None:
     health, started = server.url.removesuffix("/v1") + "/health", time.monotonic()
     with console.status("starting vLLM") as status:
         while (elapsed := time.monotonic() - started) < seconds:
-            if server.process.poll() is not None:
+            if ended(server.process):
                 raise UserError(f"vLLM ended at start: {last_error(server.log)}", str(server.log), "Read this log.")
             with contextlib.suppress(httpx.TransportError):
                 if httpx.get(health, timeout=5).status_code == 200:
@@ -275,13 +275,20 @@ def _lines(log: Path) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
+def ended(process: subprocess.Popen[bytes], wait: bool = False) -> bool:
+    """Whether the server has exited; it is left unreaped, so that its process group stays ours to end."""
+    if process.returncode is not None:
+        return True
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | (0 if wait else os.WNOHANG)) is not None
+
+
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ends the server's whole process group: politely, then not."""
-    for number, patience in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, GRACE_SECONDS)):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(patience)
-            break
-    with contextlib.suppress(ProcessLookupError):  # workers that outlived their parent
-        os.killpg(process.pid, signal.SIGKILL)
+    """Ends the server's whole process group: politely, then not. A reaped server's group may be somebody else's."""
+    if process.returncode is not None:
+        return
+    os.killpg(process.pid, signal.SIGTERM)
+    deadline = time.monotonic() + GRACE_SECONDS
+    while not ended(process) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)  # workers that outlived their parent, or all of them
+    process.wait()

@@ -1,8 +1,9 @@
 """A real vLLM process with untrained weights: every structured answer is a valid report."""
 
 import asyncio
+import contextlib
 import importlib.util
-import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,9 +48,22 @@ def server(model: Path) -> Iterator[Server]:
     config = ServeConfig(model=str(model), name="untrained", port=0, dtype="float32", enforce_eager=True)
     with start(config) as running:
         yield running
-    assert running.process.poll() is not None
-    with pytest.raises(ProcessLookupError):
-        os.killpg(running.process.pid, 0)
+    assert running.process.returncode is not None
+    deadline = time.monotonic() + 10
+    while living(running.process.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert living(running.process.pid) == []
+
+
+def living(group: int) -> list[str]:
+    """Names of the processes of a group; a zombie that nobody reaps is dead."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            name, _, rest = stat.read_text().rpartition(")")
+            state, _, owner = rest.split()[:3]
+            found += [name] if int(owner) == group and state != "Z" else []
+    return found
 
 
 def ask(server: Server, sampling: Sampling, count: int) -> list[Completion]:

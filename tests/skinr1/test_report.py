@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skinr1.concepts import concepts
+from skinr1.grammar import json_ebnf
 from skinr1.report import (
     CLOSE,
     DISCLAIMER,
@@ -205,7 +206,7 @@ def test_stored_reports_are_checked_like_a_models() -> None:
 def test_structural_tag_holds_the_schema() -> None:
     elements = structural_tag(TREE)["format"]["elements"]
     assert (elements[0]["begin"], elements[0]["end"]) == (OPEN, CLOSE)
-    assert elements[2]["json_schema"] == SCHEMA
+    assert elements[2] == {"type": "grammar", "grammar": json_ebnf(SCHEMA)}
 
 
 @pytest.mark.parametrize(
