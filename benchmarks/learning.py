@@ -36,7 +36,7 @@ def collect(run: Path) -> dict[str, Any]:
     scores = {name: json.loads((run / "scores" / name / "scores.json").read_text()) for name in MODELS}
     return {
         "metrics": {name: {metric: scores[name]["metrics"][metric] for metric in METRICS} for name in MODELS},
-        "paired_grpo_minus_sft": {metric: scores["grpo"]["paired"][metric] for metric in METRICS},
+        "paired_grpo_minus_sft": {metric: scores["grpo"]["paired"]["metrics"][metric] for metric in METRICS},
     }
 
 

@@ -119,3 +119,7 @@ def main(argv: list[str] | None = None) -> None:
     seconds = [run_stage(stage, number, len(plan), console) for number, stage in enumerate(plan, 1)]
     spent = ", ".join(f"{stage.name} {took:.0f} s" for stage, took in zip(plan, seconds, strict=True))
     console.print(f"[dim]{spent}; {sum(seconds):.0f} s in all[/dim]")
+
+
+if __name__ == "__main__":
+    config.run(main)

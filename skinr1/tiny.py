@@ -48,12 +48,12 @@ CHAT_TEMPLATE = (
     "{% elif 'text' in part %}{{ part['text'] }}{% endif %}{% endfor %}{% endif %}<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-# One piece: a think tag; a citation; a path; a JSON key with the punctuation around it; a number; a phrase, in a list
-# with the separator behind it; other signs.
+# One piece: a think tag; a citation; a level of a path; a JSON key with the punctuation around it; a number; a phrase,
+# in a list with the separator behind it; other signs.
 PIECES = (
     r"</?think>"
     r"|[a-z0-9_.-]+:[a-z0-9-]+#[a-z]+"
-    r"|[a-z_]+(?:/[a-z_]+)+"
+    r"|[a-z_]+/"
     r'|[^A-Za-z0-9<]*"[a-z_]+":[\[{"]*'
     r"|[0-9]+(?:\.[0-9]+)?"
     r'|[A-Za-z]+(?:[ _-][A-Za-z]+)*(?:","(?=[^"]*"[,\]]))?'
