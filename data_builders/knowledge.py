@@ -13,6 +13,7 @@ from skinr1.errors import UserError
 from skinr1.knowledge import Knowledge, read_markdown
 from skinr1.knowledge.passages import slug
 from skinr1.stage import REJECTED, write_jsonl, write_manifest
+from skinr1.taxonomy import Taxonomy
 
 
 @dataclass
@@ -21,7 +22,7 @@ class KnowledgeConfig:
 
     output: str = field(default="runs/knowledge", metadata={"help": "Folder to write."})
     book: str | None = field(default=None, metadata={"help": "Markdown file; null is the embedded primer."})
-    licence: str = field(default="Apache-2.0", metadata={"help": "Licence of the book."})
+    licence: str | None = field(default=None, metadata={"help": "Licence of one's own book; null is unstated."})
     taxonomy: str | None = field(default=None, metadata={"help": "A tree's YAML instead of the shipped one."})
 
 
@@ -32,7 +33,7 @@ def build(config: KnowledgeConfig) -> dict[str, int]:
         UserError: the book is missing, or none of its headings names a diagnosis.
     """
     output, taxonomy = Path(config.output), load_taxonomy(config.taxonomy)
-    knowledge = _read(config, Knowledge.primer(taxonomy) if config.book is None else None)
+    knowledge = _read(config.book, taxonomy)
     write_jsonl(output / REJECTED, (asdict(unread) for unread in knowledge.unread))
     if not knowledge.passages:
         raise UserError("no heading names a diagnosis", str(config.book), f"See {output / REJECTED}.")
@@ -43,27 +44,30 @@ def build(config: KnowledgeConfig) -> dict[str, int]:
         "differentials": len(knowledge.edges),
         "rejected": len(knowledge.unread),
     }
-    book = Path(config.book).name if config.book else "primer"
+    book, licence = (Path(config.book).name, config.licence or "unstated") if config.book else ("primer", "Apache-2.0")
     write_manifest(
         output,
         "knowledge",
         config={"book": book},
         inputs=[Path(config.book)] if config.book else [],
         counts=counts,
-        licences={config.licence: len(knowledge.passages)},
+        licences={licence: len(knowledge.passages)},
         taxonomy_hash=taxonomy.hash,
     )
     return counts
 
 
-def _read(config: KnowledgeConfig, primer: Knowledge | None) -> Knowledge:
-    if primer is not None:
-        return primer
-    path = Path(str(config.book))
+def _read(book: str | None, taxonomy: Taxonomy) -> Knowledge:
+    if book is None:
+        return Knowledge.primer(taxonomy)
+    path = Path(book)
     if not path.is_file():
-        raise UserError("book not found", str(path), "Correct the path.")
-    sections = read_markdown(path.read_text(encoding="utf-8"))
-    return Knowledge.from_sections(sections, slug(path.stem)[:40], load_taxonomy(config.taxonomy))
+        raise UserError("book not found", book, "Correct the path.")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"book is not UTF-8 text ({error.reason})", book, "Save it as UTF-8 Markdown.") from None
+    return Knowledge.from_sections(read_markdown(text), slug(path.stem)[:40] or "book", taxonomy)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -3,6 +3,7 @@
 Each stage is the same command a user would type; a finished stage (its manifest exists) is not run again.
 """
 
+import os
 import shlex
 import subprocess
 import sys
@@ -89,6 +90,11 @@ def stages(args: Arguments) -> Iterator[Stage]:
     )
 
 
+def environment() -> dict[str, str]:
+    """The children's environment: one thread a process, as torchrun would set it, without its notice."""
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
 def run_stage(stage: Stage, number: int, total: int, console: Console) -> float:
     """Runs one stage unless it is finished; returns its seconds.
 
@@ -102,7 +108,7 @@ def run_stage(stage: Stage, number: int, total: int, console: Console) -> float:
         f"[bold]{number}/{total} {stage.name}[/bold]  [dim]{shlex.join(stage.command[1:])}[/dim]", soft_wrap=True
     )
     started = time.monotonic()
-    code = subprocess.run(stage.command, check=False).returncode
+    code = subprocess.run(stage.command, env=environment(), check=False).returncode
     if code:
         raise UserError(
             f"stage {stage.name} ended with code {code}", str(stage.folder), "Read its message above, mend, run again."

@@ -50,7 +50,8 @@ def rendered_clinic(
     Args:
         dense_tones: Fitzpatrick tones of the dense cases; an atlas often lacks dark skin.
         dense_typical: dense cases show the typical picture of their disease, as an atlas does.
-        class_weights: diagnosis node -> weight; those left out get 0.
+        class_weights: how often the sparse clinic sees a diagnosis: node -> weight; those left out get 0. Captions and
+            the atlas show all equally often.
 
     Raises:
         UserError: a diagnosis is not in the taxonomy or a tone not in 1..6.
@@ -63,7 +64,7 @@ def rendered_clinic(
             raise UserError("no such Fitzpatrick tone", str(tone), "Give dense_tones within 1 to 6.")
     counts = dict(zip(_ORDER, (caption_patients, dense_patients, sparse_patients), strict=True))
     for index, role in enumerate(_ORDER):
-        deal = _deal(clinic, seed, index, class_weights)
+        deal = _deal(clinic, seed, index, class_weights if role is Role.SPARSE else None)
         dense = role is Role.DENSE
         for number in range(counts[role]):
             rng = np.random.Generator(np.random.PCG64([seed, index, number]))

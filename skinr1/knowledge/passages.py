@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from skinr1.errors import UserError
@@ -10,6 +10,7 @@ from skinr1.knowledge.sections import Section
 from skinr1.taxonomy import Taxonomy
 
 KINDS = ("definition", "morphology", "sites", "course", "differential")
+MAX_KIND = 40  # characters of the part after "#" that a report can cite
 
 
 @dataclass(frozen=True)
@@ -48,22 +49,37 @@ def slug(heading: str) -> str:
 
 
 def passages(sections: Iterable[Section], source: str, taxonomy: Taxonomy) -> tuple[list[Passage], list[Unread]]:
-    """Passages of the sections whose second-level heading names a diagnosis, and the headings that name none."""
+    """Passages of the sections whose second-level heading names a diagnosis, and the sections that could not be used.
+
+    Only the book's opening, before its first second-level heading, is passed over without a remark.
+    """
     found: dict[str, Passage] = {}
     unread: list[Unread] = []
+    opening = True
     for section in sections:
-        if len(section.path) < 2:
-            continue  # title matter
-        name = section.path[1]
+        name = section.path[1] if len(section.path) > 1 else ""
+        opening = opening and not name
+        if opening:
+            continue
         try:
-            diagnoses = tuple(sorted(taxonomy.resolve(name)))
+            diagnoses = _diagnoses(name, taxonomy)
         except UserError as error:
-            unread.append(Unread(name, str(error)))
+            unread.append(Unread(" > ".join(filter(None, section.path)), str(error)))
             continue
         last = section.path[-1].lower()
         kind = last if last in KINDS else "other"
-        key = f"{source}:{slug(name)}#{slug(section.path[-1])[:40]}"
-        if key in found:
-            raise UserError("two sections of a book have one name", key, "Rename one of the headings.")
+        key = _free(f"{source}:{slug(name)}", slug(section.path[-1])[:MAX_KIND] or "text", found)
         found[key] = Passage(key, source, name, diagnoses, kind, section.text, section.start, section.end, section.page)
     return list(found.values()), unread
+
+
+def _diagnoses(name: str, taxonomy: Taxonomy) -> tuple[str, ...]:
+    if not name:
+        raise UserError("text under no second-level heading", "it is about no diagnosis", "Put it under one (## Name).")
+    return tuple(sorted(taxonomy.resolve(name)))
+
+
+def _free(section: str, part: str, taken: Container[str]) -> str:
+    """The first free id: a book may repeat a heading, and none of its text is lost for that."""
+    names = (part, *(f"{part[: MAX_KIND - 4]}-{number}" for number in range(2, 1000)))
+    return next(key for key in (f"{section}#{name}" for name in names) if key not in taken)

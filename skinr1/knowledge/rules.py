@@ -7,11 +7,28 @@ from dataclasses import dataclass
 from skinr1.concepts import mentioned
 from skinr1.knowledge.passages import Passage
 
-_DENIES = re.compile(r"\b(no|not|never|without|absent|lacks?)\b", re.IGNORECASE)
-_IN_CLAUSE = re.compile(r"\b(sometimes|occasionally|rarely)\b", re.IGNORECASE)
+RULE_KINDS = ("morphology", "course")
+
+_CLAUSES = re.compile(r",|\b(?:but|although|though|whereas|however)\b", re.IGNORECASE)
+_DENIES_NEXT = re.compile(
+    r"\b(?:no|without|absent|absence of|free of|lack(?:s|ing)?|never|not(?! (?:only|always|typical|usual|common)\b))\b",
+    re.IGNORECASE,
+)
+_DENIES_PREVIOUS = re.compile(
+    r"\b(?:(?:is|are|remains?)(?: \w+ly)? (?:absent|missing|lacking)"
+    r"|(?:is|are) (?:not|never) (?:seen|present|found|visible)"
+    r"|do(?:es)? not (?:occur|appear)|never (?:occurs?|appears?))\b",
+    re.IGNORECASE,
+)
+# What a bare item of a list ("no scale, crust or ulcer") does not contain.
+_NOT_BARE = re.compile(r"\b(?:an?|the|with|of|is|are|has|have|shows?|there|it|may|can|\w+ly|often|sometimes)\b")
+_IN_CLAUSE = {
+    "sometimes": r"sometimes|not always",
+    "occasionally": r"occasional|occasionally",
+    "rarely": r"rarely|rare|seldom|uncommon|unusual|not (?:typical|usual|common)",
+}
 _IN_SENTENCE = re.compile(r"\b(may|can)\b", re.IGNORECASE)
 _OFTEN = re.compile(r"\b(often|frequent|frequently)\b", re.IGNORECASE)
-RULE_KINDS = ("morphology", "course")
 
 
 @dataclass(frozen=True)
@@ -40,18 +57,48 @@ def rules(found: Iterable[Passage]) -> list[Rule]:
 def signs(text: str) -> Iterator[tuple[str, bool, str]]:
     """(concept, denied, frequency) of every mention.
 
-    A denial reaches to the end of its clause; ``sometimes`` qualifies its clause, ``may`` its sentence.
+    A denial reaches to the end of its clause or list, or back over the clause where it follows the sign
+    ("scale is absent"); ``sometimes`` qualifies its clause, ``may`` and ``often`` their sentence.
     """
-    for sentence in re.split(r"[.;](?:\s|$)", text):
-        possible = _IN_SENTENCE.search(sentence)
-        often = _OFTEN.search(sentence)
-        for clause in sentence.split(","):
-            occasional = _IN_CLAUSE.search(clause)
-            qualifier = occasional or possible or often
-            frequency = qualifier.group(1).lower() if qualifier else "typical"
-            denial = _DENIES.search(clause)
-            before, after = (clause[: denial.start()], clause[denial.end() :]) if denial else (clause, "")
-            for concept in mentioned(before):
-                yield concept, False, frequency
-            for concept in mentioned(after):
-                yield concept, True, frequency
+    for sentence in re.split(r"[.;](?:\s|$)", " ".join(text.split())):
+        hedge = _IN_SENTENCE.search(sentence) or _OFTEN.search(sentence)
+        clauses = _CLAUSES.split(sentence)
+        for clause, (start, end) in zip(clauses, _denied(clauses), strict=True):
+            frequency = _occasional(clause) or (hedge.group(1).lower() if hedge else "typical")
+            parts = ((clause[:start], False), (clause[start:end], True), (clause[end:], False))
+            yield from ((name, denied, frequency) for part, denied in parts for name in mentioned(part))
+
+
+def _occasional(clause: str) -> str | None:
+    found = (word for word, forms in _IN_CLAUSE.items() if re.search(rf"\b(?:{forms})\b", clause, re.IGNORECASE))
+    return next(found, None)
+
+
+def _denied(clauses: list[str]) -> list[tuple[int, int]]:
+    """The denied span of each clause; (0, 0) denies nothing."""
+    spans = [_span(clause) for clause in clauses]
+    for index, (start, end) in enumerate(list(spans)):
+        if start == end:
+            continue
+        step = 1 if start else -1  # a denial at work backwards begins at the clause's first character
+        for other in _list_items(clauses, spans, index, step):
+            spans[other] = (0, len(clauses[other]))
+    return spans
+
+
+def _span(clause: str) -> tuple[int, int]:
+    if previous := _DENIES_PREVIOUS.search(clause):
+        return 0, previous.start()
+    following = _DENIES_NEXT.search(clause)
+    return (following.end(), len(clause)) if following else (0, 0)
+
+
+def _list_items(clauses: list[str], spans: list[tuple[int, int]], index: int, step: int) -> list[int]:
+    """Neighbouring clauses that are items of the denied list: bare, and joined by a conjunction at its end."""
+    run: list[int] = []
+    other = index + step
+    while 0 <= other < len(clauses) and spans[other] == (0, 0) and not _NOT_BARE.search(clauses[other].lower()):
+        run.append(other)
+        other += step
+    joint, words = (r"\b(?:or|nor)\b", clauses[run[-1]]) if step > 0 and run else (r"\b(?:and|or)\b", clauses[index])
+    return run if re.search(joint, words) else []

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -50,11 +51,11 @@ class LabelMap:
             if not resource.is_file():
                 raise UserError("no such shipped label map", repr(name_or_path), "Give a path to a YAML file instead.")
             text, name = resource.read_text(encoding="utf-8"), name_or_path
-        entries = {
-            str(label): LabelTarget(frozenset(e["nodes"]), float(e.get("confidence", 1.0)), e.get("note", ""))
-            for label, e in yaml.safe_load(text)["labels"].items()
-        }
-        return cls(name, entries, taxonomy)
+        document = yaml.safe_load(text)
+        labels = document.get("labels") if isinstance(document, dict) else None
+        if not isinstance(labels, dict):
+            raise UserError("no mapping `labels`", f"label map {name!r}", "Write `labels: {LABEL: {nodes: [path]}}`.")
+        return cls(name, {str(label): _target(label, entry, name) for label, entry in labels.items()}, taxonomy)
 
     def resolve(self, label: str) -> LabelTarget:
         """Raises UserError for a label the map does not list: silence is never a mapping."""
@@ -64,3 +65,14 @@ class LabelMap:
                 f"label is not in map {self.name!r}", repr(label), f"Add it, or correct it to one of: {known}."
             )
         return self.entries[label]
+
+
+def _target(label: object, entry: Any, name: str) -> LabelTarget:
+    """One entry of a map; a single path in place of the list would be read letter by letter, so it is refused."""
+    nodes = entry.get("nodes") if isinstance(entry, dict) else None
+    if not isinstance(nodes, list) or not nodes:
+        raise UserError(f"label map {name!r} has no list of nodes", repr(label), "Write `nodes: [path, …]`.")
+    confidence = entry.get("confidence", 1.0)
+    if not isinstance(confidence, int | float) or not 0 <= confidence <= 1:
+        raise UserError(f"label map {name!r}: confidence is not in 0 to 1", repr(label), "Correct it.")
+    return LabelTarget(frozenset(map(str, nodes)), float(confidence), str(entry.get("note", "")))

@@ -83,8 +83,17 @@ class Taxonomy:
 
     @classmethod
     def from_yaml(cls, text: str) -> "Taxonomy":
-        """Reads ``version`` and a nested ``tree``; each node: name, bucket, aliases, children."""
-        document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        """Reads ``version`` and a nested ``tree``; each node: name, bucket, aliases, children.
+
+        Raises:
+            UserError: not YAML, no version or tree, an unknown key or bucket, or what the constructor refuses.
+        """
+        try:
+            document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        except yaml.YAMLError as error:
+            raise UserError(f"not YAML ({error})", "the taxonomy", "Correct the file.") from None
+        if not isinstance(document, dict) or not {"version", "tree"} <= document.keys():
+            raise UserError("no `version` and `tree`", "the taxonomy", "Write both at the top of the YAML.")
         return cls(list(_walk(document["tree"], "", None)), version=str(document["version"]))
 
     @cached_property
@@ -160,6 +169,12 @@ def _walk(tree: Mapping[str, Any], prefix: str, bucket: Bucket | None) -> Iterat
         node_id = f"{prefix}{key}"
         if unknown:
             raise UserError(f"unknown key {sorted(unknown)[0]!r} in the taxonomy", node_id, "Correct the YAML.")
-        own = Bucket(entry["bucket"]) if "bucket" in entry else bucket
+        own = _bucket(entry["bucket"], node_id) if "bucket" in entry else bucket
         yield Node(node_id, entry.get("name", key.replace("_", " ")), own, tuple(entry.get("aliases", ())))
         yield from _walk(entry.get("children", {}), f"{node_id}/", own)
+
+
+def _bucket(value: Any, node_id: str) -> Bucket:
+    if value not in list(Bucket):
+        raise UserError(f"unknown bucket {value!r}", node_id, f"Use one of: {', '.join(Bucket)}.")
+    return Bucket(value)

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, Image, List
+from datasets import Dataset, Image, List, disable_progress_bars
 from transformers import ProcessorMixin
 
 from skinr1.errors import UserError
 from skinr1.stage import read_jsonl, write_jsonl
 
 FILTERED = "filtered.jsonl"
+disable_progress_bars()  # a run shows one bar, its own
 
 
 def load_rows(path: Path, columns: tuple[str, ...]) -> Dataset:

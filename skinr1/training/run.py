@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import ProcessorMixin, Trainer, TrainingArguments
+from transformers import PrinterCallback, ProcessorMixin, Trainer, TrainingArguments
 
 from skinr1.errors import UserError
 from skinr1.stage import write_atomic, write_manifest
@@ -57,6 +57,7 @@ def train_and_save(
 ) -> None:
     """Trains (resuming where a checkpoint exists), saves model and processor, and writes the manifest."""
     args = trainer.args
+    trainer.remove_callback(PrinterCallback)  # it prints every log; the bar and metrics.jsonl say the same
     checkpoint = open_run(args, config)
     trainer.accelerator.wait_for_everyone()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)

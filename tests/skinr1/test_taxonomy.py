@@ -1,0 +1,247 @@
+"""The tree: path identity, labels, ancestors, buckets, label maps, and the faults that lint finds."""
+
+import time
+from importlib.resources import files
+from itertools import pairwise
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skinr1.errors import UserError
+from skinr1.taxonomy import Bucket, LabelMap, Node, Taxonomy, lint
+
+TREE = Taxonomy.load()
+RENDERED = tuple(
+    yaml.safe_load(files("data_builders.rendered").joinpath("diseases.yaml").read_text(encoding="utf-8"))["diagnoses"]
+)
+BENIGN, MALIGNANT = "neoplasm/benign/melanocytic", "neoplasm/malignant/melanocytic"
+PAD = {
+    "ACK": {"neoplasm/indeterminate/keratinocytic/actinic_keratosis"},
+    "BCC": {"neoplasm/malignant/follicular/basal_cell_carcinoma"},
+    "MEL": {MALIGNANT},
+    "NEV": {BENIGN},
+    "SCC": {
+        "neoplasm/malignant/keratinocytic/squamous_cell_carcinoma",
+        "neoplasm/malignant/keratinocytic/bowen_disease",
+    },
+    "SEK": {"neoplasm/benign/keratinocytic/seborrheic_keratosis"},
+}
+
+nodes = st.sampled_from(tuple(TREE.nodes))
+
+
+def small(tree: str) -> Taxonomy:
+    return Taxonomy.from_yaml(f'version: "t"\ntree: {tree}')
+
+
+def _nested(names: str) -> str:
+    """``children`` of one node each, going down."""
+    return f"children: {{{names[0]}: {{{_nested(names[1:])}}}}}" if names else ""
+
+
+# the shipped tree
+
+
+def test_size_and_soundness():
+    assert lint(TREE) == []
+    assert len(TREE.leaves) >= 85
+    at_four = [leaf for leaf in TREE.leaves if TREE.node(leaf).depth == 4]
+    assert len(at_four) > 0.9 * len(TREE.leaves)
+
+
+@pytest.mark.parametrize("path", RENDERED)
+def test_rendered_diagnoses_are_leaves(path):
+    assert path in TREE.leaves
+
+
+def test_loads_fast():
+    text = files("skinr1.taxonomy").joinpath("skin.yaml").read_text(encoding="utf-8")
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        Taxonomy.from_yaml(text)
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.1
+
+
+def test_every_label_names_one_node():
+    """Not only leaves: a group that shares a label with a leaf would make a plain string ambiguous."""
+    for node in TREE.nodes.values():
+        for label in (node.name, *node.aliases):
+            assert TREE.resolve(label) == {node.id}
+
+
+def test_repeated_names_are_told_apart_by_path():
+    assert BENIGN.rpartition("/")[2] == MALIGNANT.rpartition("/")[2]
+    assert TREE.bucket(BENIGN) is Bucket.BENIGN
+    assert TREE.bucket(MALIGNANT) is Bucket.MALIGNANT
+    assert TREE.resolve("melanoma") == {MALIGNANT}
+    assert TREE.resolve("melanocytic nevus") == {BENIGN}
+    assert TREE.lca(BENIGN, MALIGNANT) == "neoplasm"
+
+
+def test_groups_of_mixed_risk_have_no_bucket():
+    assert TREE.bucket("neoplasm") is None
+    for node in TREE.nodes.values():
+        below = {TREE.bucket(leaf) for leaf in TREE.leaves if leaf.startswith(f"{node.id}/")}
+        assert node.bucket is None if len(below) > 1 else not below or below == {node.bucket}
+
+
+def test_hash_follows_the_content():
+    one, other = small("{a: {bucket: benign}}"), small("{a: {bucket: malignant}}")
+    assert one.hash == small("{a: {bucket: benign}}").hash != other.hash
+
+
+# ancestors
+
+
+@given(nodes, nodes)
+def test_lca_is_the_deepest_shared_ancestor(a, b):
+    shared = set(TREE.path(a)) & set(TREE.path(b))
+    lca = TREE.lca(a, b)
+    assert lca == TREE.lca(b, a)
+    assert shared == (set(TREE.path(lca)) if lca else set())
+
+
+@given(nodes)
+def test_lca_with_itself_and_its_ancestors(node):
+    for ancestor in TREE.path(node):
+        assert TREE.lca(node, ancestor) == ancestor
+
+
+@given(nodes, nodes, nodes)
+def test_lca_is_associative(a, b, c):
+    def join(x: str | None, y: str | None) -> str | None:
+        return TREE.lca(x, y) if x and y else None
+
+    assert join(join(a, b), c) == join(a, join(b, c))
+
+
+@given(nodes)
+def test_path_ends_at_the_node_and_follows_parents(node):
+    path = TREE.path(node)
+    assert path[-1] == node and len(path) == TREE.node(node).depth
+    assert [TREE.node(step).parent for step in path] == [None, *path[:-1]]
+    assert all(child in TREE.children(parent) for parent, child in pairwise(path))
+
+
+# labels
+
+
+@pytest.mark.parametrize(
+    "label", ["seborrheic keratosis", "SEBORRHEIC-KERATOSIS", " seborrhoeic  keratosis ", *PAD["SEK"]]
+)
+def test_resolve_ignores_case_and_punctuation(label):
+    assert TREE.resolve(label) == PAD["SEK"]
+
+
+def test_resolve_ignores_accents():
+    assert TREE.resolve("cafe au lait spot") == TREE.resolve("Café-au-lait spot")
+
+
+@pytest.mark.parametrize(("label", "near"), [("melanomma", "melanoma"), ("seborrheic_keratoses", "keratosis")])
+def test_unknown_label_suggests_in_one_line(label, near):
+    with pytest.raises(UserError, match=near) as caught:
+        TREE.resolve(label)
+    assert label in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("method", ["node", "path", "bucket"])
+def test_unknown_path_is_refused(method):
+    with pytest.raises(UserError, match="common nevus"):
+        getattr(TREE, method)("neoplasm/malignant/melanocytic/common_nevus")
+
+
+# label maps
+
+
+@pytest.mark.parametrize("label", sorted(PAD))
+def test_pad_labels(label):
+    target = LabelMap.load("pad_ufes_20", TREE).resolve(label)
+    assert target.nodes == PAD[label]
+    assert 0 < target.confidence <= 1
+    assert TREE.resolve(label) <= target.nodes
+
+
+def test_pad_map_is_complete():
+    assert LabelMap.load("pad_ufes_20", TREE).entries.keys() == PAD.keys()
+
+
+def test_label_outside_the_map_is_refused():
+    with pytest.raises(UserError, match="ACK, BCC, MEL, NEV, SCC, SEK") as caught:
+        LabelMap.load("pad_ufes_20", TREE).resolve("VASC")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("labels: {X: {nodes: [neoplasm/benign/nothing]}}", "does not exist: neoplasm/benign/nothing"),
+        ("labels: {X: {nodes: neoplasm/benign}}", "no list of nodes: 'X'"),
+        ("labels: {X: {nodes: []}}", "no list of nodes"),
+        ("labels: {X: {nodes: [neoplasm], confidence: 2}}", "confidence"),
+        ("X: neoplasm", "no mapping `labels`"),
+        ("", "no mapping `labels`"),
+    ],
+)
+def test_faulty_label_map(tmp_path, text, complaint):
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(UserError, match=complaint) as caught:
+        LabelMap.load(str(tmp_path / "mine.yaml"), TREE)
+    assert "mine" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["no_such_map", "no/such/file.yaml"])
+def test_missing_label_map(name):
+    with pytest.raises(UserError, match=name):
+        LabelMap.load(name, TREE)
+
+
+# faults
+
+
+@pytest.mark.parametrize(
+    ("tree", "fault"),
+    [
+        ("{a: {bucket: benign, aliases: [Spot]}, b: {bucket: benign, aliases: [spot]}}", "'spot' is claimed by a and"),
+        ("{g: {bucket: benign, children: {a: {}}}, h: {bucket: benign, children: {a: {}}}}", "'a' is claimed by g/a"),
+        ("{g: {children: {a: {}}}}", "g/a has no risk bucket"),
+        ("{a: {bucket: benign, name: spindle melanoma}}", "malignant name in the benign bucket"),
+        ("{a: {bucket: non_neoplastic, aliases: [lip carcinoma]}}", "malignant name in the non_neoplastic bucket"),
+        (f"{{a: {{bucket: benign, {_nested('bcdef')}}}}}", "a/b/c/d/e/f is 6 levels deep"),
+        ("{Big Name: {bucket: benign}}", "lower-case"),
+    ],
+)
+def test_lint_finds_one_planted_fault(tree, fault):
+    (found,) = lint(small(tree))
+    assert fault in found
+
+
+def test_lint_lets_a_malignant_name_be_malignant():
+    assert lint(small("{a: {bucket: malignant, name: melanoma}}")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("tree: {}", "version"),
+        ("[]", "version"),
+        ("tree: [", "not YAML"),
+        ("version: t\ntree: {a: {colour: red}}", "unknown key 'colour'"),
+        ("version: t\ntree: {a: {bucket: nasty}}", "unknown bucket 'nasty': a. Use one of: benign"),
+    ],
+)
+def test_faulty_tree_is_refused_in_one_line(text, complaint):
+    with pytest.raises(UserError, match=complaint) as caught:
+        Taxonomy.from_yaml(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_path_twice_or_without_parent_is_refused():
+    leaf = Node("a", "a", Bucket.BENIGN)
+    with pytest.raises(UserError, match="twice"):
+        Taxonomy([leaf, leaf])
+    with pytest.raises(UserError, match="parent"):
+        Taxonomy([Node("a/b", "b", Bucket.BENIGN)])
