@@ -156,7 +156,7 @@ def test_captions_name_signs_in_vocabulary_order(run: Path) -> None:
     counts = captions.build(config(CaptionsConfig, run, text_repeats=2), progress=False)
     image = [row for row in rows(run, "train") if row["images"]]
     assert [row["completion"][0]["content"][0]["text"] for row in image] == ["Visible: papule, sharp border."]
-    assert image[0]["prompt"] == prompts.messages(prompts.CAPTION_QUESTION, 1)
+    assert image[0]["prompt"] == prompts.messages(prompts.CAPTION_QUESTION, 1, system=None)
     assert rows(run, "rejected") == [{"case_id": "caption-2", "reason": "no visible sign is annotated"}]
     assert counts["text"] == 2 * (len(tree().nodes) + len(list(read_jsonl(run / "knowledge" / "passages.jsonl"))))
 
@@ -164,7 +164,7 @@ def test_captions_name_signs_in_vocabulary_order(run: Path) -> None:
 def test_text_rows_teach_paths_and_passages_without_images(run: Path) -> None:
     captions.build(config(CaptionsConfig, run), progress=False)
     said = {
-        row["prompt"][1]["content"][0]["text"]: row["completion"][0]["content"][0]["text"]
+        row["prompt"][0]["content"][0]["text"]: row["completion"][0]["content"][0]["text"]
         for row in rows(run, "train")
         if not row["images"]
     }

@@ -31,12 +31,7 @@ def test_header_names_the_command(path: Path):
 
 @pytest.mark.parametrize("path", TRAINING, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_every_key_is_known(path: Path, tmp_path: Path):
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location(path.stem, runs.ROOT / "recipes" / f"{path.stem}.py")
-    assert spec and spec.loader
-    program = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(program)
+    program = runs.program(path.stem)
     trainer_config = {"sft": SftConfig, "grpo": GrpoConfig}[path.stem]
     options = ["--config", str(path), "--use_cpu", "true", "--bf16", "false", "--output_dir", str(tmp_path)]
     if path.stem == "grpo":
