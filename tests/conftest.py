@@ -1,0 +1,20 @@
+"""What all tests share: no network, one thread, the real data where it lies beside the project."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# before any library reads them
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """../shared/data, or a skip that says so."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("real data are not here: no folder ../shared/data beside the project")
+    return folder
