@@ -1,0 +1,109 @@
+"""Rows on their way to a trainer, and what a run folder remembers."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from skinr1 import vlm
+from skinr1.errors import UserError
+from skinr1.training import data
+from skinr1.training.callbacks import MetricsCallback
+from skinr1.training.run import last_checkpoint, open_run
+from tests.recipes import runs
+
+COLUMNS = ("prompt", "completion", "images")
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return runs.write_rows(tmp_path_factory.mktemp("rows"), 3)
+
+
+def rewrite(rows: Path, target: Path, change: Any) -> Path:
+    """A copy of sft.jsonl with every row changed, beside the pictures."""
+    changed = [change(json.loads(line)) for line in (rows / "sft.jsonl").read_text().splitlines()]
+    path = rows / f"{target.name}.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in changed if row))
+    return path
+
+
+def test_images_are_decoded_when_read(rows: Path):
+    loaded = data.load_rows(rows / "sft.jsonl", COLUMNS)
+    assert len(loaded) == 3
+    assert loaded[0]["images"][0].size == (112, 112)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda row: {key: value for key, value in row.items() if key != "completion"},
+            "column 'completion' is missing",
+        ),
+        (lambda row: {**row, "images": ["images/none.png"]}, "image none.png does not exist"),
+        (lambda row: None, "no rows to train on"),
+    ],
+)
+def test_bad_rows_end_in_one_line(rows: Path, tmp_path: Path, change: Any, message: str):
+    with pytest.raises(UserError, match=message) as error:
+        data.load_rows(rewrite(rows, tmp_path, change), COLUMNS)
+    assert "\n" not in str(error.value)
+
+
+def test_long_rows_are_left_out_and_listed(rows: Path, tmp_path: Path):
+    base = runs.write_base(tmp_path / "base", "qwen2_5_vl")
+    processor = vlm.load_processor(base)
+
+    def longer(row: dict[str, Any]) -> dict[str, Any]:
+        if row["images"] == ["images/0.png"]:
+            row["completion"][0]["content"][0]["text"] += " and so on"
+        return row
+
+    loaded = data.load_rows(rewrite(rows, tmp_path, longer), COLUMNS)
+    lengths = [data.token_count(row, processor) for row in loaded]
+    assert len(set(lengths)) > 1
+    text = processor.apply_chat_template([*loaded[0]["prompt"], *loaded[0]["completion"]], tokenize=False)
+    real = processor(text=[text], images=loaded[0]["images"])["input_ids"][0]
+    assert lengths[0] == len(real)
+    kept = data.filter_long(loaded, processor, min(lengths), tmp_path, main=True)
+    listed = [json.loads(line) for line in (tmp_path / data.FILTERED).read_text().splitlines()]
+    assert len(kept) + len(listed) == 3
+    assert {row["tokens"] for row in listed} == {max(lengths)}
+    with pytest.raises(UserError, match="every row is longer than 1 tokens"):
+        data.filter_long(loaded, processor, 1, tmp_path, main=True)
+
+
+def test_a_checkpoint_cut_short_is_passed_over(tmp_path: Path):
+    for step in (2, 10):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+    (tmp_path / "checkpoint-12").mkdir()
+    assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
+    assert last_checkpoint(tmp_path / "checkpoint-12") is None
+
+
+def test_a_run_folder_remembers_what_it_computes(tmp_path: Path):
+    args: Any = SimpleNamespace(output_dir=str(tmp_path), process_index=0)
+    assert open_run(args, {"learning_rate": 1.0, "logging_steps": 1}) is None
+    assert open_run(args, {"learning_rate": 1.0, "logging_steps": 5}) is None
+    with pytest.raises(UserError, match="another learning_rate"):
+        open_run(args, {"learning_rate": 2.0})
+
+
+def test_a_resumed_run_forgets_what_lies_after_its_checkpoint(tmp_path: Path):
+    args: Any = SimpleNamespace(output_dir=str(tmp_path))
+    callback = MetricsCallback()
+
+    def state(step: int) -> Any:
+        return SimpleNamespace(is_world_process_zero=True, global_step=step)
+
+    control: Any = None
+    callback.on_train_begin(args, state(0), control)
+    for step in (1, 2, 3):
+        callback.on_log(args, state(step), control, {"loss": float(step), "note": "text"})
+    callback.on_train_begin(args, state(2), control)
+    callback.on_log(args, state(3), control, {"loss": 30.0})
+    assert runs.metrics(tmp_path) == [{"loss": 1.0, "step": 1}, {"loss": 2.0, "step": 2}, {"loss": 30.0, "step": 3}]
