@@ -16,6 +16,15 @@ CONFIG = "run_config.json"
 _FREE_KEYS = ("resume_from_checkpoint", "logging_", "report_to", "log_", "disable_tqdm", "dataloader_num", "local_rank")
 
 
+def join_processes(args: TrainingArguments) -> None:
+    """Makes the process group, before a model is loaded: under ZeRO-3 loading already splits it over the group."""
+    _ = args.device  # makes torch's group
+    if args.deepspeed:
+        import deepspeed
+
+        deepspeed.init_distributed(dist_backend=torch.distributed.get_backend())  # joins it
+
+
 def open_run(args: TrainingArguments, config: Mapping[str, Any]) -> Path | None:
     """Records the configuration, or compares it with the recorded one; returns the checkpoint to resume from.
 
