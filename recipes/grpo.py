@@ -12,7 +12,7 @@ from skinr1.rewards import reward_functions
 from skinr1.taxonomy import Taxonomy
 from skinr1.training import callbacks, data
 from skinr1.training.grpo import GrpoConfig, SkinGRPOTrainer
-from skinr1.training.run import join_processes, train_and_save
+from skinr1.training.run import begin, train_and_save
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Arguments:
 
 def main(argv: list[str] | None = None) -> None:
     script, lora, args = config.parse_many((Arguments, vlm.LoraArguments, GrpoConfig), argv, "grpo")
-    join_processes(args)
+    begin(args)
     taxonomy = Taxonomy.load(script.taxonomy)
     processor = vlm.load_processor(script.model)
     rows = data.load_rows(script.train_file, ("prompt", "images", "diagnoses", "condition", "case_id"))

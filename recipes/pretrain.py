@@ -9,13 +9,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from datasets import Dataset, Features, concatenate_datasets
 
 from skinr1 import config, prompts, tiny
 from skinr1.stage import read_jsonl
 from skinr1.training import callbacks, data
-from skinr1.training.run import train_and_save
+from skinr1.training.run import begin, train_and_save
 from skinr1.training.sft import SftConfig
 
 from transformers import Trainer  # isort: skip  (after skinr1.tiny, which makes torchvision importable)
@@ -62,7 +61,7 @@ def main(argv: list[str] | None = None) -> None:
     corpus = asked * 100 + [text for path in (script.train_file, *script.language_files) for text in texts(path)]
     tokenizer = tiny.train_tokenizer(corpus, size.vocabulary)
     processor = tiny.build_processor(tokenizer, size.max_pixels, script.family)
-    torch.manual_seed(args.seed)
+    begin(args)
     model = tiny.build_model(tokenizer, size, script.family)
     rows = data.load_rows(script.train_file, ("prompt", "completion", "images"))
     language = [text for path in script.language_files for text in texts(path)]

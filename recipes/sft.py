@@ -9,7 +9,7 @@ from pathlib import Path
 
 from skinr1 import config, vlm
 from skinr1.training import callbacks, data
-from skinr1.training.run import join_processes, train_and_save
+from skinr1.training.run import begin, train_and_save
 from skinr1.training.sft import SftConfig
 
 from trl import SFTTrainer  # isort: skip  (after skinr1.vlm, which makes torchvision importable)
@@ -28,7 +28,7 @@ class Arguments:
 
 def main(argv: list[str] | None = None) -> None:
     script, lora, args = config.parse_many((Arguments, vlm.LoraArguments, SftConfig), argv, "sft")
-    join_processes(args)
+    begin(args)
     processor = vlm.load_processor(script.model)
     if script.max_visual_tokens:
         vlm.set_pixel_budget(processor, script.max_visual_tokens)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PrinterCallback, ProcessorMixin, Trainer, TrainingArguments
+from transformers import PrinterCallback, ProcessorMixin, Trainer, TrainingArguments, set_seed
 
 from skinr1.errors import UserError
 from skinr1.stage import write_atomic, write_manifest
@@ -16,13 +16,18 @@ CONFIG = "run_config.json"
 _FREE_KEYS = ("resume_from_checkpoint", "logging_", "report_to", "log_", "disable_tqdm", "dataloader_num", "local_rank")
 
 
-def join_processes(args: TrainingArguments) -> None:
-    """Makes the process group, before a model is loaded: under ZeRO-3 loading already splits it over the group."""
+def begin(args: TrainingArguments) -> None:
+    """Seeds, and makes the process group; both before a model is loaded.
+
+    A fresh adapter is drawn at random before the trainer would seed, and under ZeRO-3 loading already splits the model
+    over the group.
+    """
+    set_seed(args.seed)
     _ = args.device  # makes torch's group
     if args.deepspeed:
-        import deepspeed
+        from deepspeed.comm import init_distributed
 
-        deepspeed.init_distributed(dist_backend=torch.distributed.get_backend())  # joins it
+        init_distributed(dist_backend=torch.distributed.get_backend())  # joins it
 
 
 def open_run(args: TrainingArguments, config: Mapping[str, Any]) -> Path | None:
