@@ -125,11 +125,11 @@ def ask_all(args: Arguments, folders: dict[str, Path]) -> None:
 
 def score_all(args: Arguments) -> None:
     """Scores every model, each against the one before it."""
-    before: list[str] = []
+    before: Path | None = None
     for name in MODELS:
-        folders = ["--predictions", args.run / "predictions" / name, "--output", args.run / "scores" / name]
-        score.main([*map(str, folders), *before, "--seed", str(args.seed)])
-        before = ["--baseline", str(args.run / "predictions" / name)]
+        predictions = args.run / "predictions" / name
+        score.write_scores(score.Arguments(predictions, args.run / "scores" / name, baseline=before, seed=args.seed))
+        before = predictions
 
 
 def main(argv: list[str] | None = None) -> None:

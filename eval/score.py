@@ -7,6 +7,7 @@ python eval/score.py --predictions runs/demo/predictions/grpo --output runs/demo
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -32,8 +33,8 @@ class Arguments:
     taxonomy: Path | None = field(default=None, metadata={"help": "Your own taxonomy YAML; default: the shipped one."})
 
 
-def main(argv: list[str] | None = None) -> None:
-    args = config.parse(Arguments, argv, "score")
+def write_scores(args: Arguments) -> dict[str, Any]:
+    """Scores the predictions, writes the folder and returns the scores."""
     taxonomy = Taxonomy.load(args.taxonomy)
     baseline = (args.baseline.name, read_outcomes(args.baseline, taxonomy)) if args.baseline else None
     scores = score(read_outcomes(args.predictions, taxonomy), taxonomy, baseline, args.resamples, args.seed)
@@ -47,6 +48,12 @@ def main(argv: list[str] | None = None) -> None:
         counts={"cases": scores["n"], "patients": scores["patients"], "invalid": sum(scores["invalid"].values())},
         taxonomy_hash=taxonomy.hash,
     )
+    return scores
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = config.parse(Arguments, argv, "score")
+    scores = write_scores(args)
     console = Console()
     console.print(summary_table({args.predictions.name: scores, "majority": scores["majority_class"]}))
     console.print(metrics_table(scores))
