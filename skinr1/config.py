@@ -7,7 +7,7 @@ import difflib
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import yaml
 from trl import TrlParser
@@ -28,8 +28,14 @@ REMOVED_KEYS = {
     "group_by_length": "use train_sampling_strategy",
     "save_safetensors": "safetensors is the only format",
     "no_cuda": "use use_cpu",
-    "use_liger_kernel": "use model_init_kwargs: {use_kernels: true}",
 }
+
+
+class _Parser(TrlParser):
+    """TRL's parser, whose complaint is one line instead of argparse's page of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError("configuration refused", message, "Correct it; --help lists the keys.")
 
 
 def parse(dataclass_type: type[T], argv: Sequence[str] | None = None, prog: str = "") -> T:
@@ -41,10 +47,10 @@ def parse_many(dataclass_types: Sequence[type], argv: Sequence[str] | None = Non
     """Fills the dataclasses, in the order given.
 
     Raises:
-        UserError: the YAML is missing or no mapping, or a key is unknown or was removed.
+        UserError: the YAML is missing or no mapping, a key is unknown or was removed, or a value is refused.
     """
     args = [part for arg in (sys.argv[1:] if argv is None else argv) for part in _split_config(arg)]
-    parser = TrlParser(dataclass_types=list(dataclass_types), prog=prog or None, allow_abbrev=False)
+    parser = _Parser(dataclass_types=list(dataclass_types), prog=prog or None, allow_abbrev=False)
     known = {action.dest for action in parser._actions}
     _check_yaml(args, known)
     try:
@@ -81,13 +87,13 @@ def _check_yaml(args: list[str], known: set[str]) -> None:
         raise UserError("config file not found", str(path), "Give a YAML file after --config.")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"not YAML ({error})", str(path), "Correct the file.") from None
     if not isinstance(content, dict):
         raise UserError("not a mapping of keys to values", str(path), "Write `key: value` lines.")
     for key in content:
         if key not in known:
-            raise _unknown_key(key, str(path), known)
+            raise _unknown_key(str(key), str(path), known)  # YAML reads `on:` and `1:` as no string
 
 
 def _unknown_key(key: str, where: str, known: set[str]) -> UserError:

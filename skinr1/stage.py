@@ -49,12 +49,13 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
     """
     if not path.is_file():
         raise UserError("file not found", str(path), "Run the stage that writes it, or correct the path.")
-    with open(path, encoding="utf-8") as handle:
+    with open(path, "rb") as handle:
         for number, line in enumerate(handle, 1):
             try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UserError(f"not JSON ({error.msg})", f"{path}:{number}", "Rebuild the file.") from None
+                row = json.loads(line.decode())
+            except (json.JSONDecodeError, UnicodeDecodeError) as error:
+                reason = error.msg if isinstance(error, json.JSONDecodeError) else "not UTF-8"
+                raise UserError(f"not JSON ({reason})", f"{path}:{number}", "Rebuild the file.") from None
             if not isinstance(row, dict):
                 raise UserError("not a JSON object", f"{path}:{number}", "Rebuild the file.")
             yield row
@@ -103,9 +104,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a finished stage.
 
     Raises:
-        UserError: the folder has none, so the stage never finished.
+        UserError: the folder has none, so the stage never finished, or it is not JSON.
     """
     path = folder / MANIFEST
     if not path.is_file():
         raise UserError("no finished stage here", str(folder), f"Run the stage that writes it ({MANIFEST} is missing).")
-    return json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:  # neither JSON nor UTF-8
+        raise UserError("manifest is not JSON", str(path), "Run the stage again.") from None

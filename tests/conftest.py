@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from skinr1.taxonomy import Taxonomy
+
 # before any library reads them
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -18,3 +20,9 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("real data are not here: no folder ../shared/data beside the project")
     return folder
+
+
+@pytest.fixture(scope="session")
+def taxonomy() -> Taxonomy:
+    """The shipped tree."""
+    return Taxonomy.load()

@@ -1,11 +1,11 @@
 """Configuration: default < YAML < command line, and one line for every mistake."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
 
-from skinr1.config import parse, run
+from skinr1.config import REMOVED_KEYS, parse, run
 from skinr1.errors import UserError
 
 
@@ -38,11 +38,16 @@ def test_default_below_yaml_below_command_line(recipe: Path):
         ("warmup_ratio: 0.1", "warmup_steps"),
         ("- a\n- b", "not a mapping"),
         ("a: [", "not YAML"),
+        ("", "not a mapping"),
+        ("1: 2", "unknown key '1'"),
+        ("on: 2", "unknown key 'True'"),
+        ("name: na\xefve", "not YAML"),
+        ("learning_rate: fast", "invalid float value: 'fast'"),
     ],
 )
 def test_a_bad_yaml_ends_in_one_line(tmp_path: Path, content: str, message: str):
     path = tmp_path / "bad.yaml"
-    path.write_text(content)
+    path.write_text(content, encoding="latin-1")
     with pytest.raises(UserError, match=message) as error:
         parse(Arguments, ["--config", str(path)])
     assert "\n" not in str(error.value)
@@ -63,3 +68,35 @@ def test_a_program_prints_one_line_and_exits_with_2(capsys: pytest.CaptureFixtur
         run(main)
     assert exit_code.value.code == 2
     assert capsys.readouterr().err == "error: what: where. do this\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config"], "config file not found"),
+        (["--learning_rate", "fast"], "invalid float value: 'fast'"),
+        (["--learning_rate"], "expected one argument"),
+        (["--warmup_ratio", "0.1"], "warmup_steps"),
+    ],
+)
+def test_a_bad_command_line_ends_in_one_line(arguments: list[str], message: str):
+    with pytest.raises(UserError, match=message) as error:
+        parse(Arguments, arguments)
+    assert "\n" not in str(error.value)
+
+
+def test_help_is_no_error(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as exit_code:
+        parse(Arguments, ["--help"])
+    assert exit_code.value.code == 0
+    assert "--learning_rate" in capsys.readouterr().out
+
+
+def test_a_removed_key_is_known_to_no_trainer():
+    """A key that a trainer still knows would be accepted, and its hint never shown."""
+    from skinr1.training.grpo import GrpoConfig
+    from skinr1.training.sft import SftConfig
+
+    known = {field.name for config in (SftConfig, GrpoConfig) for field in fields(config)}
+    assert "learning_rate" in known
+    assert not known & REMOVED_KEYS.keys()

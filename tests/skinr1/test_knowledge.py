@@ -56,7 +56,8 @@ def test_primer_is_read_whole():
 def test_diagnosis_has_sections_rules_and_rivals(node):
     assert {passage.kind for passage in PRIMER.passages_of(node)} == KINDS
     assert len(PRIMER.passages_of(node, "morphology")) == 1
-    assert any(not rule.negated for rule in PRIMER.rules_of(node))
+    assert len({rule.concept for rule in PRIMER.rules_of(node) if not rule.negated}) >= 3
+    assert {rule.concept for rule in PRIMER.rules_of(node)} <= concepts().keys()
     assert 2 <= len(PRIMER.rivals_of(node)) <= 4
 
 

@@ -93,3 +93,28 @@ def test_trl_signature_reads_text_through_the_one_parser():
 def test_unknown_preset_names_the_known_ones():
     with pytest.raises(UserError, match="skin_r1"):
         reward_functions("nope", TREE)
+
+
+def test_a_completion_may_be_text_or_parts(taxonomy: Taxonomy):
+    text = render(said(MELANOMA))
+    parts = [{"type": "text", "text": text[:40]}, {"type": "text", "text": text[40:]}]
+    for completion in (text, [{"role": "assistant", "content": parts}]):
+        for function in reward_functions("skin_r1", taxonomy)[0]:
+            assert function(prompts=[None], completions=[completion], diagnoses=[[MELANOMA]], condition=[None]) == [
+                0.0 if function.__name__ == "condition" else 1.0
+            ]
+
+
+def test_a_diagnosis_outside_the_tree_is_outside_the_contract(taxonomy: Taxonomy):
+    text = render(said(MELANOMA)).replace(MELANOMA, f"{MELANOMA}_of_the_moon")
+    for function in reward_functions("skin_r1", taxonomy)[0]:
+        assert function(prompts=[None], completions=[text], diagnoses=[[MELANOMA]], condition=["malignant"]) == [0.0]
+
+
+@pytest.mark.parametrize("short", ["diagnoses", "condition"])
+def test_columns_of_unequal_length_stop_the_run(short: str, taxonomy: Taxonomy):
+    columns: dict[str, Any] = {"diagnoses": [[MELANOMA]] * 2, "condition": ["malignant"] * 2}
+    columns[short] = columns[short][:1]
+    for function in reward_functions("skin_r1", taxonomy)[0]:
+        with pytest.raises(ValueError, match=r"shorter|longer"):
+            function(prompts=[None] * 2, completions=[""] * 2, **columns)

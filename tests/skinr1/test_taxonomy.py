@@ -1,5 +1,7 @@
 """The tree: path identity, labels, ancestors, buckets, label maps, and the faults that lint finds."""
 
+import subprocess
+import sys
 import time
 from importlib.resources import files
 from itertools import pairwise
@@ -94,6 +96,12 @@ def test_hash_follows_the_content():
     assert one.hash == small("{a: {bucket: benign}}").hash != other.hash
 
 
+def test_reading_the_tree_takes_no_torch():
+    code = "import sys; from skinr1.taxonomy import Taxonomy; Taxonomy.load(); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "False", done.stderr
+
+
 # ancestors
 
 
@@ -139,6 +147,11 @@ def test_resolve_ignores_case_and_punctuation(label):
 
 def test_resolve_ignores_accents():
     assert TREE.resolve("cafe au lait spot") == TREE.resolve("Café-au-lait spot")
+
+
+@pytest.mark.parametrize("label", ["naevus", "NAEVUS", "Nevus", "mole", BENIGN])
+def test_spellings_of_a_nevus_are_never_malignant(label):
+    assert TREE.resolve(label) == {BENIGN}
 
 
 @pytest.mark.parametrize(("label", "near"), [("melanomma", "melanoma"), ("seborrheic_keratoses", "keratosis")])

@@ -72,6 +72,9 @@ def test_long_rows_are_left_out_and_listed(rows: Path, tmp_path: Path):
     listed = [json.loads(line) for line in (tmp_path / data.FILTERED).read_text().splitlines()]
     assert len(kept) + len(listed) == 3
     assert {row["tokens"] for row in listed} == {max(lengths)}
+    assert len(data.filter_long(loaded, processor, None, tmp_path / "no_limit", main=True)) == 3
+    assert len(data.filter_long(loaded, processor, min(lengths), tmp_path / "other_rank", main=False)) == len(kept)
+    assert not (tmp_path / "no_limit").exists() and not (tmp_path / "other_rank").exists()
     with pytest.raises(UserError, match="every row is longer than 1 tokens"):
         data.filter_long(loaded, processor, 1, tmp_path, main=True)
 
@@ -107,3 +110,5 @@ def test_a_resumed_run_forgets_what_lies_after_its_checkpoint(tmp_path: Path):
     callback.on_train_begin(args, state(2), control)
     callback.on_log(args, state(3), control, {"loss": 30.0})
     assert runs.metrics(tmp_path) == [{"loss": 1.0, "step": 1}, {"loss": 2.0, "step": 2}, {"loss": 30.0, "step": 3}]
+    callback.on_train_begin(args, state(0), control)  # a fresh run starts empty
+    assert runs.metrics(tmp_path) == []
