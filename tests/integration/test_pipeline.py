@@ -58,6 +58,7 @@ def check_run(output: Path, stdout: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_rendered_clinic_from_nothing_to_a_page(tmp_path: Path):
     recipes = shorten(runs.ROOT / "recipes" / "tiny", tmp_path / "recipes")
     check_run(tmp_path / "run", run_pipeline(recipes, tmp_path / "run"))
@@ -68,6 +69,7 @@ def test_rendered_clinic_from_nothing_to_a_page(tmp_path: Path):
 
 @pytest.mark.slow
 @pytest.mark.real_data
+@pytest.mark.timeout(1500)
 def test_real_photographs(tmp_path: Path, shared_data: Path):
     base = runs.write_base(tmp_path / "base", "qwen2_5_vl")
     photographs = {"path": str(shared_data / "pad_ufes_20")}
