@@ -91,8 +91,9 @@ def stages(args: Arguments) -> Iterator[Stage]:
 
 
 def environment() -> dict[str, str]:
-    """The children's environment: one thread a process, as torchrun would set it, without its notice."""
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
+    """The children's: one thread a process, as torchrun would set it, and this Python's programs (ninja) on the PATH."""
+    programs = str(Path(sys.executable).parent)
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"}
 
 
 def run_stage(stage: Stage, number: int, total: int, console: Console) -> float:

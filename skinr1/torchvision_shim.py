@@ -3,7 +3,7 @@
 Qwen-VL processors import torchvision, whose CUDA wheel expects two operators that only a CUDA torch lets it
 declare. Declaring their schemas and importing again is enough; nothing here calls them. Where torchvision
 imports by itself, nothing is done. Used by ``import skinr1.torchvision_shim`` before any processor, and through
-the ``vllm.general_plugins`` entry point in the processes vLLM starts.
+``skinr1/serving/child_site`` in the processes vLLM starts.
 """
 
 import importlib
