@@ -91,7 +91,7 @@ def stages(args: Arguments) -> Iterator[Stage]:
 
 
 def environment() -> dict[str, str]:
-    """The children's: one thread a process, as torchrun would set it, and this Python's programs (ninja) on the PATH."""
+    """The children's: one thread a process, as torchrun would set it, and the programs beside it (ninja) on PATH."""
     programs = str(Path(sys.executable).parent)
     return {**os.environ, "OMP_NUM_THREADS": "1", "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"}
 
