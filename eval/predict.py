@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from skinr1 import config, prompts
 from skinr1.cases import CASES_FILE, Case, read_cases
 from skinr1.errors import UserError
 from skinr1.predictions import JOURNAL, PREDICTIONS, Asker, Journal, ask_all, prediction_row
+from skinr1.progress import progress_bar
 from skinr1.serving.client import AsyncClient, Completion, Sampling
 from skinr1.stage import write_jsonl, write_manifest
 from skinr1.taxonomy import Taxonomy
@@ -100,14 +100,7 @@ def main(argv: list[str] | None = None) -> None:
     args = config.parse(Arguments, argv, "predict")
     taxonomy = Taxonomy.load(args.taxonomy)
     cases, unlabelled = chosen_cases(args)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with progress_bar() as progress:
         answers = asyncio.run(predict(args, cases, taxonomy, progress))
     write(args, cases, answers, unlabelled, taxonomy)
     left_out = f", {unlabelled} without a label left out" if unlabelled else ""

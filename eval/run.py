@@ -16,12 +16,13 @@ import page
 import predict
 import score
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from skinr1 import config
 from skinr1.cases import read_cases
 from skinr1.errors import UserError
 from skinr1.metrics import summary_table
+from skinr1.progress import progress_bar
 from skinr1.serving import process
 from skinr1.stage import MANIFEST
 from skinr1.taxonomy import Taxonomy
@@ -101,16 +102,8 @@ def ask(args: Arguments, name: str, folder: Path, core: int, progress: Progress)
 
 def ask_all(args: Arguments, folders: dict[str, Path]) -> None:
     """All models, some at once; the quickest (the base says little) goes last."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
     with (
-        Progress(*columns, console=Console(stderr=True)) as progress,
+        progress_bar() as progress,
         ThreadPoolExecutor(args.parallel_servers) as pool,
     ):
         waiting = progress.add_task("starting vLLM (about 40 s), then asking", total=len(folders))

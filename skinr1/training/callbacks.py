@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress, TextColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from skinr1.progress import progress_bar
 from skinr1.stage import canonical_json, read_jsonl, write_jsonl
 
 METRICS = "metrics.jsonl"
@@ -44,16 +45,7 @@ class ProgressCallback(TrainerCallback):
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if state.is_world_process_zero:
-            self.bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}"),
-                refresh_per_second=2,
-            )
+            self.bar = progress_bar(TextColumn("{task.fields[note]}"))
             self.bar.start()
             self.task = self.bar.add_task(self.name, total=state.max_steps, completed=state.global_step, note="")
 

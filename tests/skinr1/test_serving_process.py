@@ -1,0 +1,174 @@
+"""The vLLM command line and its start: pixel budget, adapters, ports, faults."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skinr1 import config
+from skinr1.errors import UserError
+from skinr1.serving import process
+from skinr1.serving.process import ServeConfig, command
+
+
+def write_model(folder: Path, longest: int = 12544, file: str = "processor_config.json") -> Path:
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    size = {"size": {"shortest_edge": 784, "longest_edge": longest}}
+    old = {"min_pixels": 784, "max_pixels": longest}
+    (folder / file).write_text(json.dumps({"image_processor": size} if file.startswith("processor") else old))
+    return folder
+
+
+def write_adapter(folder: Path, rank: int, **settings: Any) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "adapter_config.json").write_text(json.dumps({"r": rank, **settings}))
+    (folder / "adapter_model.safetensors").write_bytes(b"")
+    return folder
+
+
+def flag(arguments: list[str], name: str) -> str:
+    return arguments[arguments.index(f"--{name}") + 1]
+
+
+@pytest.mark.parametrize("file", ["processor_config.json", "preprocessor_config.json"])
+def test_command_takes_the_pixel_budget_from_the_saved_processor(tmp_path: Path, file: str) -> None:
+    arguments = command(ServeConfig(model=str(write_model(tmp_path / "base", file=file)), max_images=2))
+    assert arguments[:3] == [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+    assert json.loads(flag(arguments, "mm-processor-kwargs")) == {"min_pixels": 784, "max_pixels": 12544}
+    assert json.loads(flag(arguments, "limit-mm-per-prompt")) == {"image": 2, "video": 0}
+    assert json.loads(flag(arguments, "structured-outputs-config"))["disable_any_whitespace"] is True
+    assert flag(arguments, "served-model-name") == "base"
+    assert not {"--enable-lora", "--enforce-eager", "--tensor-parallel-size"} & set(arguments)
+
+
+@pytest.mark.parametrize(("rank", "allowed"), [(1, 1), (2, 8), (16, 16), (48, 64), (257, 320), (512, 512)])
+def test_adapter_rank_is_rounded_up(tmp_path: Path, rank: int, allowed: int) -> None:
+    assert process.adapter_rank(write_adapter(tmp_path / "a", rank)) == allowed
+
+
+def test_adapters_set_lora_flags_and_their_pixel_budget(tmp_path: Path) -> None:
+    base = write_model(tmp_path / "base", longest=1_000_000)
+    sft, grpo = write_adapter(tmp_path / "sft", 8), write_adapter(tmp_path / "grpo", 8, rank_pattern={"q_proj": 20})
+    write_model(tmp_path / "saved", longest=50_000)
+    (sft / "processor_config.json").write_text((tmp_path / "saved" / "processor_config.json").read_text())
+    arguments = command(ServeConfig(model=str(base), adapters={"sft": str(sft), "grpo": str(grpo)}))
+    assert flag(arguments, "max-lora-rank") == "32"
+    assert flag(arguments, "max-loras") == "2"
+    start = arguments.index("--lora-modules")
+    assert arguments[start + 1 : start + 3] == [f"sft={sft}", f"grpo={grpo}"]
+    assert json.loads(flag(arguments, "mm-processor-kwargs"))["max_pixels"] == 50_000
+
+
+def test_adapters_of_different_pixel_budgets_are_refused(tmp_path: Path) -> None:
+    base, adapters = write_model(tmp_path / "base"), {}
+    for name, longest in (("a", 10_000), ("b", 20_000)):
+        adapters[name] = str(write_adapter(tmp_path / name, 8))
+        budget = {"image_processor": {"min_pixels": 784, "max_pixels": longest}}
+        (tmp_path / name / "processor_config.json").write_text(json.dumps(budget))
+    with pytest.raises(UserError, match="different pixel budgets"):
+        command(ServeConfig(model=str(base), adapters=adapters))
+
+
+def test_config_from_the_command_line(tmp_path: Path) -> None:
+    arguments = [
+        "--model",
+        "a/b",
+        "--adapters",
+        "sft=x,grpo=y",
+        "--vllm_args",
+        '{"seed": 3, "async_scheduling": false}',
+    ]
+    settings = config.parse(ServeConfig, arguments)
+    assert settings.adapters == {"sft": "x", "grpo": "y"}
+    settings.adapters = {}
+    assert flag(command(settings), "seed") == "3"
+    assert "--no-async-scheduling" in command(settings)
+    with pytest.raises(UserError, match="adapters is not readable"):
+        ServeConfig(model="a/b", adapters="sft")
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("{tmp}/nowhere", "model folder not found"),
+        ("./nowhere", "model folder not found"),
+        ("{tmp}/empty", "config.json is missing"),
+        ("{tmp}/adapter", "an adapter, not a full model"),
+    ],
+)
+def test_bad_model_folder_is_one_line(tmp_path: Path, model: str, message: str) -> None:
+    (tmp_path / "empty").mkdir()
+    write_adapter(tmp_path / "adapter", 8)
+    with (
+        pytest.raises(UserError, match=message) as caught,
+        process.start(ServeConfig(model=model.format(tmp=tmp_path))),
+    ):
+        pass
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("rank", "message"), [(None, "adapter not found"), (1024, "rank 1024 is above 512")])
+def test_bad_adapter_is_one_line(tmp_path: Path, rank: int | None, message: str) -> None:
+    base = write_model(tmp_path / "base")
+    if rank:
+        write_adapter(tmp_path / "a", rank)
+    with pytest.raises(UserError, match=message):
+        command(ServeConfig(model=str(base), adapters={"a": str(tmp_path / "a")}))
+
+
+def test_port_in_use_is_found_before_the_start(tmp_path: Path) -> None:
+    base = write_model(tmp_path / "base")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        settings = ServeConfig(model=str(base), port=taken.getsockname()[1])
+        with pytest.raises(UserError, match="port cannot be used"), process.start(settings):
+            pass
+
+
+def test_death_at_start_reports_the_first_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = (
+        "print('(EngineCore pid=7) ERROR 11-23 13:05:35 [core.py:133] ValueError: [x] no such weights');"
+        "print('(APIServer pid=1) RuntimeError: Engine core initialization failed'); raise SystemExit(1)"
+    )
+    monkeypatch.setattr(process, "SERVER", (sys.executable, "-c", script))
+    settings = ServeConfig(model=str(write_model(tmp_path / "base")), port=0, log=tmp_path / "log")
+    with (
+        pytest.raises(UserError, match=r"vLLM ended at start: ValueError: \[x\] no such weights"),
+        process.start(settings),
+    ):
+        pass
+
+
+def test_end_takes_the_whole_process_group() -> None:
+    script = "import subprocess, sys; c = subprocess.Popen(['sleep', '60']); print(c.pid, flush=True); c.wait()"
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, start_new_session=True)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    process.stop(parent)
+    assert parent.poll() is not None
+    deadline = time.monotonic() + 5
+    while _alive(child) and time.monotonic() < deadline:  # killed, but the kernel may still be at it
+        time.sleep(0.05)
+    assert not _alive(child)
+
+
+def _alive(pid: int) -> bool:
+    """An orphan that nobody reaps stays as a zombie, which is dead enough."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.parametrize("recipe", sorted(p.name for p in Path("recipes/serve").glob("*.yaml")))
+def test_shipped_recipe_parses(recipe: str) -> None:
+    settings = config.parse(ServeConfig, ["--config", f"recipes/serve/{recipe}", "--port", "0"])
+    assert settings.port == 0
+    assert settings.served_name
