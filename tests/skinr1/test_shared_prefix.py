@@ -1,0 +1,226 @@
+"""Shared-prefix scoring gives TRL's own numbers: log-probabilities, entropies, gradients."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from skinr1 import prompts, vlm
+from skinr1.errors import UserError
+from skinr1.training import shared_prefix
+from skinr1.training.grpo import GrpoConfig, SkinGRPOTrainer
+from tests.recipes import runs
+
+QUESTIONS = (prompts.REPORT_QUESTION, "Describe this.", "Which signs are there, and where do they stand?")
+SIZES = ((112, 112), (56, 84), (140, 56), (28, 28))
+
+
+@pytest.fixture(scope="module", params=["qwen2_5_vl", "qwen3_vl"])
+def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return runs.write_base(tmp_path_factory.mktemp(request.param) / "base", request.param)
+
+
+def trainer(base: Path, folder: Path, lora: bool = True, **options: Any) -> SkinGRPOTrainer:
+    """The project's trainer around a freshly loaded model; nothing is trained."""
+    torch.manual_seed(0)
+    model = vlm.load_model(str(base), options.pop("dtype", "float32"), trainable=True)
+    if lora:
+        model = vlm.add_lora(model, vlm.LoraArguments(lora_rank=4, lora_alpha=4, lora_dropout=0.0))
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:  # zero at first, and then half of the gradients would be
+                torch.nn.init.normal_(weight, std=0.1)
+    settings = {"use_cpu": True, "bf16": False, "num_generations": 2, "per_device_train_batch_size": 2}
+    args = GrpoConfig(output_dir=str(folder), report_to="none", **{**settings, "temperature": 0.8, **options})
+    rows = Dataset.from_list([{"prompt": prompts.messages("x", 0)}] * 2)
+    return SkinGRPOTrainer(
+        model=model,
+        args=args,
+        train_dataset=rows,
+        processing_class=vlm.load_processor(base),
+        reward_funcs=[lambda completions, **_: [0.0] * len(completions)],
+    )
+
+
+def batch(processor: Any, groups: Sequence[tuple[int, Sequence[int]]], size: int, order: Sequence[int] | None = None):
+    """Prompts (question, image sizes) times ``size`` completions of random length, as TRL would collate them.
+
+    Returns the tensors of the method under test, and the number of completion columns.
+    """
+    draw = np.random.default_rng(7)
+    texts: list[str] = []
+    pictures: list[list[Image.Image]] = []
+    for question, sizes in groups:
+        images = [Image.fromarray(draw.integers(0, 255, (*SIZES[s], 3), dtype=np.uint8)) for s in sizes]
+        messages = prompts.messages(QUESTIONS[question], len(images))
+        text = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        texts += [text] * size
+        pictures += [images] * size
+    order = list(order if order is not None else range(len(texts)))
+    texts, pictures = [texts[i] for i in order], [pictures[i] for i in order]
+    given = {"images": pictures} if any(pictures) else {}
+    tensors = dict(processor(text=texts, padding=True, padding_side="left", return_tensors="pt", **given))
+    lengths = [int(n) for n in draw.integers(1, 9, len(texts))]
+    width = max(lengths)
+    mask = torch.tensor([[i < n for i in range(width)] for n in lengths]).long()
+    words = torch.from_numpy(draw.integers(20, 300, (len(texts), width))) * mask
+    zeros = torch.zeros_like(words)
+    result = {
+        "input_ids": torch.cat([tensors["input_ids"], words], dim=1),
+        "attention_mask": torch.cat([tensors["attention_mask"], mask], dim=1),
+        "logits_to_keep": width,
+        "num_images": [len(images) for images in pictures],
+        "pixel_values": tensors.get("pixel_values"),
+        "image_grid_thw": tensors.get("image_grid_thw"),
+    }
+    if "mm_token_type_ids" in tensors:
+        result["mm_token_type_ids"] = torch.cat([tensors["mm_token_type_ids"], zeros], dim=1)
+    return result
+
+
+def both(maker: SkinGRPOTrainer, inputs: dict[str, Any], gradients: bool = True, **options: Any):
+    """(log-probabilities, entropies, gradients of a weighted sum) of the stock way and of ours."""
+    results = []
+    for shared in (False, True):
+        maker.args.shared_prefix = shared
+        maker.model.zero_grad()
+        logps, entropies, _ = maker._get_per_token_logps_and_entropies(
+            maker.model, **inputs, compute_entropy=True, **options
+        )
+        assert entropies is not None
+        found: dict[str, torch.Tensor] = {}
+        if gradients:
+            weights = torch.linspace(-1, 1, logps.numel()).view_as(logps)
+            (logps * weights + 0.1 * entropies.detach()).sum().backward()
+            found = {n: p.grad.clone() for n, p in maker.model.named_parameters() if p.grad is not None}
+        results.append((logps.detach(), entropies.detach(), found))
+    return results
+
+
+def relative(ours: dict[str, torch.Tensor], stock: dict[str, torch.Tensor]) -> float:
+    assert ours.keys() == stock.keys()
+    assert stock, "nothing got a gradient"
+    difference = sum(((ours[n] - stock[n]).double() ** 2).sum() for n in stock)
+    return float((difference / sum((stock[n].double() ** 2).sum() for n in stock)) ** 0.5)
+
+
+CASES = {
+    "one group": ([(0, (0,))], 4, None),
+    "prompts of different length": ([(0, (0,)), (1, (0,)), (2, (0,))], 2, None),
+    "images of different size": ([(0, (0,)), (0, (1,)), (0, (2,))], 2, None),
+    "several images": ([(0, (0, 1)), (1, (3, 2, 1))], 3, None),
+    "shuffled": ([(0, (0,)), (0, (0,)), (1, (1, 2))], 2, (3, 0, 5, 2, 4, 1)),
+    "text only": ([(0, ()), (1, ())], 2, None),
+    "some without image": ([(0, (0,)), (1, ())], 2, None),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_equal_to_stock(base: Path, tmp_path: Path, name: str):
+    maker = trainer(base, tmp_path)
+    inputs = batch(maker.processing_class, *CASES[name])
+    stock, ours = both(maker, inputs)
+    assert torch.allclose(ours[0], stock[0], atol=1e-5, rtol=0)
+    assert torch.allclose(ours[1], stock[1], atol=1e-5, rtol=0)
+    assert relative(ours[2], stock[2]) < 1e-5
+    masked = inputs["attention_mask"][:, -inputs["logits_to_keep"] :] == 0
+    assert (ours[0][masked] == 0).all()
+    assert (ours[0][~masked] < 0).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "tolerance"),
+    [
+        ({"lora": False}, 1e-5),
+        ({"gradient_checkpointing": True}, 1e-5),
+        ({"lora": False, "gradient_checkpointing": True}, 1e-5),
+        ({"bf16": True}, 0.1),
+    ],
+    ids=str,
+)
+def test_equal_in_every_setting(base: Path, tmp_path: Path, options: dict[str, Any], tolerance: float):
+    maker = trainer(base, tmp_path, **options)
+    stock, ours = both(maker, batch(maker.processing_class, *CASES["several images"]))
+    assert torch.allclose(ours[0], stock[0], atol=tolerance, rtol=0)
+    assert relative(ours[2], stock[2]) < tolerance
+
+
+def test_equal_under_eager_attention(base: Path, tmp_path: Path):
+    maker = trainer(base, tmp_path)
+    maker.model.get_base_model().set_attn_implementation("eager")
+    stock, ours = both(maker, batch(maker.processing_class, *CASES["several images"]))
+    assert torch.allclose(ours[0], stock[0], atol=1e-5, rtol=0)
+    assert relative(ours[2], stock[2]) < 1e-5
+
+
+def test_passes_of_limited_size(base: Path, tmp_path: Path):
+    """Old and reference log-probabilities are computed some samples at a time, without gradient."""
+    maker = trainer(base, tmp_path)
+    inputs = batch(maker.processing_class, *CASES["images of different size"])
+    with torch.no_grad():
+        whole, _ = both(maker, inputs, gradients=False)
+        _, parts = both(maker, inputs, gradients=False, batch_size=4)
+    assert torch.allclose(parts[0], whole[0], atol=1e-5, rtol=0)
+
+
+def test_a_cut_completion_counts_for_nothing(base: Path, tmp_path: Path):
+    """mask_truncated_completions zeroes the whole attention of a completion."""
+    maker = trainer(base, tmp_path)
+    inputs = batch(maker.processing_class, *CASES["one group"])
+    inputs["attention_mask"][1, -inputs["logits_to_keep"] :] = 0
+    stock, ours = both(maker, inputs)
+    assert torch.allclose(ours[0], stock[0], atol=1e-5, rtol=0)
+    assert (ours[0][1] == 0).all()
+
+
+def test_one_copy_of_prompt_and_images(base: Path, tmp_path: Path):
+    maker = trainer(base, tmp_path)
+    inputs = batch(maker.processing_class, *CASES["shuffled"])
+    width = inputs.pop("logits_to_keep")
+    made = shared_prefix.Batch(completion_length=width, **inputs)
+    packed = shared_prefix.pack(made, maker.model, 0)
+    assert shared_prefix.find_groups(made) == [[0, 3], [1, 5], [2, 4]]  # two prompts alike but for their pixels
+    assert packed.inputs["image_grid_thw"].size(0) == 1 + 1 + 2
+    prompt = made.attention_mask[:, : made.prompt_length].sum(dim=1)
+    answers = made.attention_mask[:, made.prompt_length :].sum(dim=1)
+    longest = max(int(prompt[g[0]]) - 1 + int(answers[g].sum()) for g in ([0, 3], [1, 5], [2, 4]))
+    assert packed.labels.shape == (3, longest)
+    assert (packed.labels != -100).sum() == answers.sum()
+
+
+def test_unknown_inputs_are_refused(base: Path, tmp_path: Path):
+    maker = trainer(base, tmp_path)
+    inputs = batch(maker.processing_class, *CASES["text only"])
+    with pytest.raises(UserError, match="pixel_attention_mask"):
+        maker._get_per_token_logps_and_entropies(maker.model, **inputs, pixel_attention_mask=torch.ones(1))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(-1, 4), min_size=1, max_size=12))
+def test_mask_says_who_sees_whom(numbers: list[int]):
+    """Against the sentence it is made from: what came before in one's own segment, and all of the prompt."""
+    segments = torch.tensor([numbers])
+    seen = shared_prefix.attention_mask(segments, _Sdpa())[0, 0]
+    for query, own in enumerate(numbers):
+        for key, other in enumerate(numbers):
+            assert bool(seen[query, key]) == (key <= query and other in (own, 0))
+
+
+class _Sdpa(torch.nn.Module):
+    class config:
+        _attn_implementation = "sdpa"
+
+
+def test_flash_attention_is_refused():
+    class Flash(torch.nn.Module):
+        class config:
+            _attn_implementation = "flash_attention_2"
+
+    with pytest.raises(UserError, match="flash_attention_2"):
+        shared_prefix.attention_mask(torch.zeros(1, 2), Flash())
