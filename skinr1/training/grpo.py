@@ -4,7 +4,8 @@ Three mend faults that were confirmed by running them:
 1. vLLM rollouts: TRL sends prompts whose image placeholder is already expanded, and vLLM expands it again.
 2. Sampling: a model that writes an image-pad token crashes the next forward pass.
 3. Resume: with a continued adapter and beta > 0 the checkpoint's policy adapter is not loaded back.
-One is faster: the completions of a prompt are scored behind one copy of it (:mod:`skinr1.training.shared_prefix`).
+Two are faster with the same numbers: the completions of a prompt are scored behind one copy of it
+(:mod:`skinr1.training.shared_prefix`), and sampled from one prefill of it (:mod:`skinr1.training.rollouts`).
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from skinr1.errors import UserError
-from skinr1.training import shared_prefix
+from skinr1.training import rollouts, shared_prefix
 from skinr1.vlm import ADAPTER_FILE  # first: makes torchvision importable
 
 import torch  # isort: skip
@@ -31,7 +32,7 @@ class GrpoConfig(GRPOConfig):
         default=2048, metadata={"help": "Longer prompts are left out and listed in filtered.jsonl."}
     )
     shared_prefix: bool = field(
-        default=True, metadata={"help": "Score all completions of a prompt behind one copy of it; same numbers."}
+        default=True, metadata={"help": "Sample and score all completions of a prompt behind one copy of it."}
     )
     disable_tqdm: bool | None = field(default=True, metadata={"help": "The stage has its own progress bar."})
 
@@ -67,6 +68,8 @@ class SkinGRPOTrainer(GRPOTrainer):
         )
         args.generation_kwargs = {**extra, **(args.generation_kwargs or {})}
         super().__init__(model=model, args=args, processing_class=processing_class, **kwargs)
+        if args.shared_prefix and not args.use_vllm:
+            self.model.generate = rollouts.share_prompts(self.model)
 
     def _generate_single_turn(self, prompt_ids: Any, *args: Any, **kwargs: Any) -> Any:
         if self.use_vllm and self._image_pad_token_id is not None:

@@ -47,7 +47,7 @@ class Batch:
 
     def rows(self, start: int, end: int) -> "Batch":
         """Samples ``start`` to ``end`` with their images."""
-        grids, pixels = self._images(range(start, end))
+        grids, pixels = self.images(range(start, end))
         types = None if self.mm_token_type_ids is None else self.mm_token_type_ids[start:end]
         counts = None if self.num_images is None else self.num_images[start:end]
         return Batch(
@@ -60,7 +60,7 @@ class Batch:
             types,
         )
 
-    def _images(self, samples: Sequence[int]) -> tuple[Tensor | None, Tensor | None]:
+    def images(self, samples: Sequence[int]) -> tuple[Tensor | None, Tensor | None]:
         """Grids and pixels of the given samples, in their order."""
         if self.pixel_values is None or self.image_grid_thw is None or self.num_images is None:
             return None, None
@@ -121,7 +121,7 @@ class _Images:
 
     @classmethod
     def of(cls, batch: Batch, index: int) -> "_Images":
-        grid, pixels = batch._images([index])
+        grid, pixels = batch.images([index])
         if grid is None or pixels is None:
             return cls((), 0.0, None)
         return cls(tuple(map(tuple, grid.tolist())), pixels.sum(dtype=torch.float64).item(), pixels)
@@ -146,7 +146,7 @@ def pack(batch: Batch, model: torch.nn.Module, pad_token: int) -> Packed:
     first = [group[0] for group in groups]
     prompt_mask = batch.attention_mask[:, : batch.prompt_length].bool()
     lengths = batch.attention_mask[:, batch.prompt_length :].sum(dim=1).tolist()
-    positions = _prompt_positions(batch, first, model)
+    positions = prompt_positions(batch, first, model)
     rows, spans = [], {}
     for number, group in enumerate(groups):
         known = prompt_mask[group[0]]
@@ -157,7 +157,7 @@ def pack(batch: Batch, model: torch.nn.Module, pad_token: int) -> Packed:
         rows.append(row)
     width = max(row.width for row in rows)
     segments = torch.stack([_padded(torch.cat(row.segments), width, -1) for row in rows])
-    grids, pixels = batch._images(first)
+    grids, pixels = batch.images(first)
     inputs: dict[str, Any] = {
         "input_ids": torch.stack([_padded(torch.cat(row.tokens), width, pad_token) for row in rows]),
         "attention_mask": attention_mask(segments, model),
@@ -206,11 +206,11 @@ def _where(spans: Mapping[int, tuple[int, int]], lengths: Sequence[int], batch: 
     return row * scored, column * scored, scored
 
 
-def _prompt_positions(batch: Batch, samples: Sequence[int], model: torch.nn.Module) -> Tensor:
+def prompt_positions(batch: Batch, samples: Sequence[int], model: torch.nn.Module) -> Tensor:
     """Multimodal rotary positions [3, R, P] of the samples' prompts, by the model's own rule; anything at padding."""
     ids = batch.input_ids[samples, : batch.prompt_length]
     mask = batch.attention_mask[samples, : batch.prompt_length]
-    grids, _ = batch._images(samples)
+    grids, _ = batch.images(samples)
     if grids is None or batch.mm_token_type_ids is None:
         return (mask.long().cumsum(dim=1) - 1).clamp(min=0).expand(3, -1, -1)
     backbone: Any = next(module for module in model.modules() if hasattr(module, "get_rope_index"))

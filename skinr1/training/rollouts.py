@@ -1,0 +1,77 @@
+"""Rollouts without vLLM: a prompt and its images go through the model once, then its cache serves all completions."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from skinr1.training.shared_prefix import Batch, find_groups, prompt_positions
+
+
+def share_prompts(model: Any) -> Callable[..., Tensor]:
+    """``model.generate`` with one prefill a prompt, for left-padded batches in which prompts repeat.
+
+    The same logits as without, up to rounding, so with the same random state nearly always the same tokens.
+
+    Args:
+        model: the policy; unwrapped, with or without adapter.
+    """
+    stock = model.generate
+    backbone: Any = next(module for module in model.modules() if hasattr(module, "get_rope_index"))
+
+    @torch.no_grad()
+    def generate(input_ids: Tensor, attention_mask: Tensor, generation_config: Any, **images: Any) -> Tensor:
+        batch = _batch(input_ids, attention_mask, backbone.config.image_token_id, **images)
+        groups = find_groups(batch)
+        first = [group[0] for group in groups]
+        group_of = torch.empty(input_ids.size(0), dtype=torch.long, device=input_ids.device)
+        for number, group in enumerate(groups):
+            group_of[group] = number
+        positions = prompt_positions(batch, first, model)
+        cache = _prefill(model, batch, first, positions[..., :-1])
+        cache.reorder_cache(group_of)
+        # generation goes on at "tokens so far + delta": images take fewer positions than tokens
+        backbone.rope_deltas = (positions[0, :, -1:] + 1 - attention_mask[first].sum(dim=1, keepdim=True))[group_of]
+        return stock(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            past_key_values=cache,
+            generation_config=generation_config,
+        )
+
+    return generate
+
+
+def _batch(
+    ids: Tensor,
+    mask: Tensor,
+    image_token: int,
+    pixel_values: Tensor | None = None,
+    image_grid_thw: Tensor | None = None,
+    mm_token_type_ids: Tensor | None = None,
+) -> Batch:
+    """A batch of prompts alone. The prompts say whose images are whose: a run of placeholders is one image."""
+    counts = None
+    if image_grid_thw is not None:
+        at = ids == image_token
+        counts = (at[:, 1:] & ~at[:, :-1]).sum(dim=1).tolist()
+    return Batch(ids, mask, 0, pixel_values, image_grid_thw, counts, mm_token_type_ids)
+
+
+def _prefill(model: Any, batch: Batch, samples: list[int], positions: Tensor) -> DynamicCache:
+    """Keys and values of the samples' prompts but for the last token, which generation begins with."""
+    grids, pixels = batch.images(samples)
+    images = {} if pixels is None else {"image_grid_thw": grids, "pixel_values": pixels}
+    cache = DynamicCache()
+    model(
+        input_ids=batch.input_ids[samples, :-1],
+        attention_mask=batch.attention_mask[samples, :-1],
+        position_ids=positions,
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=1,
+        **images,
+    )
+    return cache

@@ -1,0 +1,57 @@
+"""Rollouts from one prefill a prompt: the tokens that the usual way gives."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from skinr1.training import rollouts
+from tests.recipes import runs
+from tests.skinr1.policies import CASES, batch, trainer
+
+
+@pytest.fixture(scope="module", params=["qwen2_5_vl", "qwen3_vl"])
+def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return runs.write_base(tmp_path_factory.mktemp(request.param) / "base", request.param)
+
+
+def prompts_of(inputs: dict[str, Any]) -> dict[str, Any]:
+    """The prompts of a batch, as TRL hands them to ``generate``."""
+    width = inputs["input_ids"].size(1) - inputs["logits_to_keep"]
+    names = ("input_ids", "attention_mask", "mm_token_type_ids")
+    columns = {name: inputs[name][:, :width] for name in names if inputs.get(name) is not None}
+    images = {name: inputs[name] for name in ("pixel_values", "image_grid_thw") if inputs[name] is not None}
+    return columns | images
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_same_tokens_as_stock(base: Path, tmp_path: Path, name: str, temperature: float):
+    maker = trainer(base, tmp_path, shared_prefix=False)
+    policy = maker.model
+    config = maker.generation_config
+    config.update(max_new_tokens=12, do_sample=temperature > 0, temperature=temperature or None, eos_token_id=None)
+    given = prompts_of(batch(maker.processing_class, *CASES[name]))
+    found = []
+    for generate in (policy.generate, rollouts.share_prompts(policy)):
+        torch.manual_seed(5)
+        with torch.no_grad():
+            found.append(generate(**given, generation_config=config))
+    width = given["input_ids"].size(1)
+    assert found[0].shape == (given["input_ids"].size(0), width + 12)
+    assert torch.equal(found[0], found[1])
+    assert len({tuple(row.tolist()) for row in found[0][:, width:]}) > 1 or temperature == 0
+
+
+def test_prompts_and_images_go_through_once(base: Path, tmp_path: Path):
+    maker = trainer(base, tmp_path, shared_prefix=False)
+    given = prompts_of(batch(maker.processing_class, *CASES["shuffled"]))
+    seen: list[tuple[int, int]] = []
+    tower = next(module for name, module in maker.model.named_modules() if name.endswith("visual"))
+    tower.register_forward_hook(
+        lambda module, args, kwargs, output: seen.append(tuple(kwargs["grid_thw"].shape)), with_kwargs=True
+    )
+    maker.generation_config.update(max_new_tokens=3)
+    rollouts.share_prompts(maker.model)(**given, generation_config=maker.generation_config)
+    assert seen == [(4, 3)], "three prompts with four images between them"
