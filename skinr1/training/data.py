@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
 from datasets import Dataset, Image, List, disable_progress_bars
 from transformers import ProcessorMixin
 
@@ -40,16 +41,25 @@ def _existing(path: Path, where: str) -> Path:
 
 
 def token_count(row: dict[str, Any], processor: ProcessorMixin) -> int:
-    """Tokens of a row: chat text plus visual tokens of its images at the processor's pixel budget."""
+    """Tokens of a row: chat text plus visual tokens of its images at the processor's pixel budget.
+
+    Args:
+        row: its ``images`` are (width, height).
+    """
     conversation = [*row["prompt"], *row.get("completion", [])]
     text = processor.apply_chat_template(conversation, tokenize=False, add_generation_prompt="completion" not in row)
     merge = processor.image_processor.merge_size**2
     # each image already stands in the text as one placeholder
     visual = sum(
-        processor.image_processor.get_number_of_image_patches(image.height, image.width, {}) // merge - 1
-        for image in row["images"]
+        processor.image_processor.get_number_of_image_patches(height, width, {}) // merge - 1
+        for width, height in row["images"]
     )
     return len(processor.tokenizer(text, add_special_tokens=False)["input_ids"]) + visual
+
+
+def _size(image: dict[str, Any]) -> tuple[int, int]:
+    with PIL.Image.open(image["path"]) as opened:
+        return opened.size
 
 
 def filter_long(rows: Dataset, processor: ProcessorMixin, limit: int | None, output: Path, main: bool) -> Dataset:
@@ -60,7 +70,8 @@ def filter_long(rows: Dataset, processor: ProcessorMixin, limit: int | None, out
     """
     if limit is None:
         return rows
-    lengths = [token_count(row, processor) for row in rows]
+    closed = rows.cast_column("images", List(Image(decode=False)))  # a size stands in the file's head
+    lengths = [token_count({**row, "images": list(map(_size, row["images"]))}, processor) for row in closed]
     keep = [i for i, length in enumerate(lengths) if length <= limit]
     dropped = [{"row": i, "tokens": length} for i, length in enumerate(lengths) if length > limit]
     if main:
