@@ -6,9 +6,12 @@ torchrun --nproc_per_node 8 recipes/grpo.py --config recipes/qwen2_5_vl_7b/grpo.
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from skinr1 import config, vlm
-from skinr1.rewards import reward_functions
+from skinr1.errors import UserError
+from skinr1.knowledge import Knowledge
+from skinr1.rewards import PRESETS, Context, reward_functions
 from skinr1.taxonomy import Taxonomy
 from skinr1.training import callbacks, data
 from skinr1.training.grpo import GrpoConfig, SkinGRPOTrainer
@@ -21,9 +24,20 @@ class Arguments:
 
     model: str = field(metadata={"help": "SFT adapter folder (continued), or a full model for GRPO without SFT."})
     train_file: Path = field(metadata={"help": "rl/train.jsonl: prompt, images, diagnoses, condition."})
-    reward_preset: str = field(default="skin_r1", metadata={"help": "Named rewards with weights."})
+    reward_preset: str = field(default="safe", metadata={"help": f"Rewards and weights: {', '.join(PRESETS)}."})
+    rewards: dict[str, Any] | str | None = field(
+        default=None, metadata={"help": "name: weight, over the preset's; 0 is a metric; package.module.function adds."}
+    )
+    knowledge: Path | None = field(default=None, metadata={"help": "Knowledge folder, for the reward citations."})
     taxonomy: Path | None = field(default=None, metadata={"help": "Your own taxonomy YAML; default: the shipped one."})
     dtype: str = field(default="bfloat16", metadata={"help": "dtype of the base weights."})
+
+
+def changes(rewards: dict[str, Any] | str | None) -> dict[str, Any]:
+    """Raises UserError when ``rewards`` is no mapping."""
+    if isinstance(rewards, str):
+        raise UserError("rewards is no mapping", rewards, "Write `name: weight` lines in YAML.")
+    return rewards or {}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -37,7 +51,9 @@ def main(argv: list[str] | None = None) -> None:
     model = vlm.load_model(script.model, script.dtype, trainable=True)
     if lora.lora_rank and not isinstance(model, vlm.PeftModel):
         model = vlm.add_lora(model, lora)
-    functions, args.reward_weights = reward_functions(script.reward_preset, taxonomy)
+    passages = Knowledge.load(script.knowledge).passages if script.knowledge else ()
+    context = Context(taxonomy, frozenset(passages))
+    functions, args.reward_weights = reward_functions(script.reward_preset, context, changes(script.rewards))
     trainer = SkinGRPOTrainer(
         model=model,
         args=args,

@@ -108,7 +108,9 @@ def parse(text: str, taxonomy: Taxonomy) -> Answer:
     thinking, _, body = stripped[len(OPEN) :].partition(CLOSE)
     if not thinking.strip() or len(thinking) > MAX_THINKING:
         raise InvalidAnswer("think", f"reasoning is empty or longer than {MAX_THINKING} characters")
-    report = _report(_load_json(body.strip()))
+    body = body.strip()
+    _check_json(body)
+    report = _report(body)
     for node in (report.diagnosis, *(entry.diagnosis for entry in report.differential)):
         if node not in taxonomy.nodes:
             raise InvalidAnswer("diagnosis", f"{node!r} is no taxonomy path")
@@ -120,7 +122,9 @@ def report_from_json(data: Any, taxonomy: Taxonomy) -> Report:
     return parse(f"{OPEN}stored{CLOSE}{json.dumps(data)}", taxonomy).report
 
 
-def _load_json(body: str) -> Any:
+def _check_json(body: str) -> None:
+    """What pydantic's reader lets pass: a key twice, NaN. Raises InvalidAnswer."""
+
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in pairs]
         if len(set(keys)) != len(keys):
@@ -131,7 +135,7 @@ def _load_json(body: str) -> Any:
         raise InvalidAnswer("json", f"{name} is no JSON number")
 
     try:
-        return json.loads(body, object_pairs_hook=unique, parse_constant=no_constant)
+        json.loads(body, object_pairs_hook=unique, parse_constant=no_constant)
     except json.JSONDecodeError as error:
         raise InvalidAnswer("json", f"{error.msg} at character {error.pos}") from None
     except (RecursionError, ValueError) as error:
@@ -140,9 +144,9 @@ def _load_json(body: str) -> Any:
         raise InvalidAnswer("json", "nested too deeply or a number too long") from None
 
 
-def _report(data: Any) -> Report:
+def _report(body: str) -> Report:
     try:
-        return Report.model_validate_json(json.dumps(data), strict=True)
+        return Report.model_validate_json(body, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -1,78 +1,49 @@
-"""Named rewards with weights, behind TRL's signature ``(prompts, completions, **columns) -> list[float]``."""
+"""Weights of named rewards. "-style" means: after the idea of a paper whose coefficients are unpublished."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
 
 from skinr1.errors import UserError
-from skinr1.report import Answer, InvalidAnswer, parse
-from skinr1.rewards.scores import Truth, condition_score, format_score, path_credit
-from skinr1.taxonomy import Bucket, Taxonomy
+from skinr1.report import Answer
+from skinr1.rewards.catalogue import Context, find
+from skinr1.rewards.truth import Truth
 
-Score = Callable[[Answer | None, Truth, Taxonomy], float]
-
-
-@dataclass(frozen=True)
-class Reward:
-    """A score and its weight in the sum; weight 0 makes it a metric."""
-
-    name: str
-    score: Score
-    weight: float
-
-
-PRESETS: dict[str, tuple[Reward, ...]] = {
+PRESETS: dict[str, dict[str, float]] = {
     # Skin-R1: R = R_format + 0.75 i*/L + 0.25 [condition right]; at most 2.
-    "skin_r1": (
-        Reward("format", lambda answer, truth, tree: format_score(answer), 1.0),
-        Reward("hierarchy", path_credit, 0.75),
-        Reward("condition", lambda answer, truth, tree: condition_score(answer, truth), 0.25),
-    ),
+    "skin_r1": {"format": 1.0, "hierarchy": 0.75, "condition": 0.25},
+    # Ours. What a missed malignancy costs outweighs a level of the tree; a list is scored by a proper rule; reasoning
+    # that the report does not bear out, invented passages and padding cost.
+    "safe": {
+        "format": 1.0,
+        "hierarchy": 0.75,
+        "condition_safety": 0.5,
+        "differential": 0.25,
+        "consistency": 0.25,
+        "citations": 0.1,
+        "variety": 0.1,
+        "brevity": 0.05,
+    },
+    # After MAVIC (DermoGPT): diagnosis, closeness in the tree, morphology where the branch is right, format.
+    "mavic_style": {"exact": 1.0, "lca_depth": 0.5, "gated_findings": 0.5, "format": 0.1},
+    # After SkinFlow: a first stage that learns to describe, a second that learns to rank.
+    "skinflow_style_stage_1": {"format": 1.0, "description": 1.0},
+    "skinflow_style_stage_2": {"format": 1.0, "ranked_hit": 1.0},
 }
 
 
-def total(answer: Answer | None, truth: Truth, taxonomy: Taxonomy, preset: str = "skin_r1") -> float:
+def weights(preset: str, changes: Mapping[str, float] | None = None) -> dict[str, float]:
+    """Name -> weight of a preset with changes laid over it; weight 0 makes a reward a metric.
+
+    Raises:
+        UserError: no such preset, or a weight is no number.
+    """
+    if preset not in PRESETS:
+        raise UserError("unknown reward preset", repr(preset), f"Use one of: {', '.join(PRESETS)}.")
+    for name, weight in (changes or {}).items():
+        if isinstance(weight, bool) or not isinstance(weight, int | float):
+            raise UserError(f"weight of reward {name!r} is no number", repr(weight), "Write `name: 0.5`.")
+    return {**PRESETS[preset], **{name: float(weight) for name, weight in (changes or {}).items()}}
+
+
+def total(answer: Answer | None, truth: Truth, context: Context, preset: str = "safe") -> float:
     """Weighted sum of a preset for one answer."""
-    return sum(reward.weight * reward.score(answer, truth, taxonomy) for reward in _preset(preset))
-
-
-def reward_functions(preset: str, taxonomy: Taxonomy) -> tuple[list[Callable[..., list[float]]], list[float]]:
-    """TRL reward functions and their weights. The data set must carry ``diagnoses`` and ``condition``."""
-    rewards = _preset(preset)
-    return [_for_trl(reward, taxonomy) for reward in rewards], [reward.weight for reward in rewards]
-
-
-def _preset(name: str) -> tuple[Reward, ...]:
-    if name not in PRESETS:
-        raise UserError("unknown reward preset", repr(name), f"Use one of: {', '.join(PRESETS)}.")
-    return PRESETS[name]
-
-
-def _for_trl(reward: Reward, taxonomy: Taxonomy) -> Callable[..., list[float]]:
-    def function(
-        prompts: Sequence[Any],
-        completions: Sequence[Any],
-        diagnoses: Sequence[Sequence[str]],
-        condition: Sequence[str | None],
-        **_: Any,
-    ) -> list[float]:
-        truths = [
-            Truth(tuple(nodes), None if bucket is None else Bucket(bucket))
-            for nodes, bucket in zip(diagnoses, condition, strict=True)
-        ]
-        answers = [_answer(completion, taxonomy) for completion in completions]
-        return [reward.score(answer, truth, taxonomy) for answer, truth in zip(answers, truths, strict=True)]
-
-    function.__name__ = reward.name
-    return function
-
-
-def _answer(completion: Any, taxonomy: Taxonomy) -> Answer | None:
-    """The completion's text through the one parser; outside the contract is None."""
-    text = completion if isinstance(completion, str) else completion[0]["content"]
-    if not isinstance(text, str):
-        text = "".join(part.get("text") or "" for part in text)
-    try:
-        return parse(text, taxonomy)
-    except InvalidAnswer:
-        return None
+    return sum(weight * find(name)(answer, truth, context) for name, weight in weights(preset).items())

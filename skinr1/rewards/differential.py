@@ -1,0 +1,71 @@
+"""The ranked differential against a set of true nodes, or against several readers' weighted differential.
+
+A list that sprays earns nothing: a node twice, an ancestor beside its descendant, probabilities that add up to more
+than 1, a rank that contradicts them, or a first entry that is not the diagnosis.
+"""
+
+import math
+
+from skinr1.report import Answer, Report
+from skinr1.rewards.truth import Truth
+from skinr1.taxonomy import Taxonomy
+
+
+def ranked_hit(answer: Answer | None, truth: Truth, taxonomy: Taxonomy) -> float:
+    """1 / log2(rank + 1) of the first right entry (DCG's discount); 0 for none or a faulty list."""
+    if answer is None or not is_honest(answer.report, taxonomy):
+        return 0.0
+    right = _weights(truth)
+    for rank, entry in enumerate(answer.report.differential, 1):
+        if _event(entry.diagnosis, right, taxonomy) is not None:
+            return 1 / math.log2(rank + 1)
+    return 0.0
+
+
+def differential_score(answer: Answer | None, truth: Truth, taxonomy: Taxonomy) -> float:
+    """1 - sum((p - w)^2) / 2 over the diagnoses either side names (the Brier score, turned round); in [0, 1].
+
+    ``w`` is a reader weight, or 1 for a plain label, whose nodes count as one. A probability for a descendant of a
+    true node counts for that node. The score is proper: honest probabilities earn most, and an entry more that is
+    wrong can only cost.
+    """
+    if answer is None or not is_honest(answer.report, taxonomy):
+        return 0.0
+    right = _weights(truth)
+    if not right:
+        return 0.0
+    given = dict.fromkeys(right.values(), 0.0)
+    wrong = 0.0
+    for entry in answer.report.differential:
+        event = _event(entry.diagnosis, right, taxonomy)
+        if event is None:
+            wrong += entry.probability**2
+        else:
+            given[event] += entry.probability
+    return max(0.0, 1 - (sum((p - event[1]) ** 2 for event, p in given.items()) + wrong) / 2)
+
+
+_Event = tuple[int, float]  # number and weight
+
+
+def _weights(truth: Truth) -> dict[str, _Event]:
+    """True node -> the event it belongs to. Readers' nodes are an event each; the nodes of a label are one together."""
+    if truth.differential:
+        return {node: (number, weight) for number, (node, weight) in enumerate(truth.differential)}
+    return dict.fromkeys(truth.diagnoses, (0, 1.0))
+
+
+def _event(node: str, right: dict[str, _Event], taxonomy: Taxonomy) -> _Event | None:
+    """The event of the node or of its nearest ancestor among the true nodes."""
+    return next((right[part] for part in reversed(taxonomy.path(node)) if part in right), None)
+
+
+def is_honest(report: Report, taxonomy: Taxonomy) -> bool:
+    """Whether the list begins with the diagnosis and names each node once, probabilities falling and 1 at most in all."""
+    entries = report.differential
+    probabilities = [entry.probability for entry in entries]
+    if sum(probabilities) > 1.005 or probabilities != sorted(probabilities, reverse=True):
+        return False
+    named = [entry.diagnosis for entry in entries]
+    above = {part for node in named for part in taxonomy.path(node)[:-1]}
+    return named[0] == report.diagnosis and len(set(named)) == len(named) and above.isdisjoint(named)

@@ -1,0 +1,51 @@
+"""No trick earns more than the honest answer it imitates, and none raises."""
+
+import pytest
+
+from skinr1.report import InvalidAnswer, parse
+from skinr1.rewards import PRESETS, REWARDS, Context, Truth, reward_functions
+from skinr1.taxonomy import Bucket, Taxonomy
+from tests.recipes.runs import MELANOMA
+from tests.skinr1 import hacks
+
+CONTEXT = Context(Taxonomy.load(), frozenset(["primer:common-nevus#morphology"]))
+TRICKS = list(hacks.hacks())
+
+
+def earned(text: str, preset: str) -> float:
+    """What TRL would hand the trainer."""
+    functions, weights = reward_functions(preset, CONTEXT)
+    columns = {"diagnoses": [[MELANOMA]], "condition": ["malignant"], "findings": [["papule", "brown colour"]]}
+    return sum(w * f(completions=[text], **columns)[0] for f, w in zip(functions, weights, strict=True))
+
+
+def test_there_are_enough_and_they_differ():
+    assert len({name for name, _, _ in TRICKS}) == len(TRICKS) >= 60
+    assert all(trick != honest for _, trick, honest in TRICKS)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize(("name", "trick", "honest"), TRICKS, ids=[name for name, _, _ in TRICKS])
+def test_no_trick_earns_more(preset: str, name: str, trick: str, honest: str):
+    assert earned(trick, preset) <= earned(honest, preset) + 1e-12
+
+
+def test_the_honest_answers_are_good():
+    for base, best in ((hacks.RIGHT, True), (hacks.WRONG, False), (hacks.NEAR, False)):
+        answer = parse(hacks.text(*base), CONTEXT.taxonomy)
+        truth = Truth((MELANOMA,), Bucket.MALIGNANT)
+        assert (REWARDS["exact"](answer, truth, CONTEXT) == 1) is best
+        assert REWARDS["consistency"](answer, truth, CONTEXT) == 1
+        assert REWARDS["citations"](answer, truth, CONTEXT) == 1
+
+
+def test_most_tricks_are_outside_the_contract():
+    """The contract catches nearly all of them; the scores have to see to the others."""
+    valid = 0
+    for _, trick, _ in TRICKS:
+        try:
+            parse(trick, CONTEXT.taxonomy)
+            valid += 1
+        except InvalidAnswer:
+            pass
+    assert 0 < valid < len(TRICKS) / 3
