@@ -65,7 +65,7 @@ def markdown(results: dict[str, Any]) -> str:
 def share_base(first: Path, run: Path) -> None:
     """Puts the first seed's pretrained base into a later run, so that its stage counts as finished."""
     if run != first and not (run / "base" / MANIFEST).is_file():
-        shutil.copytree(first / "base", run / "base")
+        shutil.copytree(first / "base", run / "base", ignore=shutil.ignore_patterns(pipeline.ORIGIN))
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> None:
         write_atomic(args.output / "learning.json", json.dumps({"machine": machine, "seeds": results}, indent=2) + "\n")
         write_atomic(args.output / "learning.md", markdown(results))
     print(markdown(results))
-    lifted = [seed for seed, result in results.items() if result["grpo_minus_sft"]["hierarchical_f"]["low"] > 0]
+    lifted = [seed for seed, result in results.items() if (result["grpo_minus_sft"]["hierarchical_f"]["low"] or 0) > 0]
     print(f"hierarchical F: the 95 % interval of GRPO minus SFT lies above 0 in {len(lifted)} of {len(results)} seeds")
 
 

@@ -10,7 +10,7 @@ import shlex
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import page
 import predict
@@ -18,13 +18,13 @@ import score
 from rich.console import Console
 from rich.progress import Progress
 
-from skinr1 import config
-from skinr1.cases import read_cases
+from skinr1 import config, prompts
+from skinr1.cases import CASES_FILE, read_cases
 from skinr1.errors import UserError
 from skinr1.metrics import summary_table
 from skinr1.progress import progress_bar
 from skinr1.serving import process
-from skinr1.stage import MANIFEST
+from skinr1.stage import MANIFEST, config_hash, file_hash, write_atomic
 from skinr1.taxonomy import Taxonomy
 
 MODELS = ("base", "sft", "grpo")
@@ -49,6 +49,7 @@ class Arguments:
     dtype: str = field(default="bfloat16", metadata={"help": "dtype of the served models."})
     parallel_servers: int = field(default=1, metadata={"help": "Models served at once (on a CPU: one a core)."})
     seed: int = field(default=17, metadata={"help": "Seed of resampling."})
+    taxonomy: Path | None = field(default=None, metadata={"help": "Your own taxonomy YAML; default: the shipped one."})
     title: str = field(default="skinr1: one run", metadata={"help": "Heading of the page."})
 
 
@@ -61,16 +62,30 @@ def full_models(run: Path) -> dict[str, Path]:
     image = run / "cases" / next(iter(read_cases(run / "cases"))).images[0]
     for name in MODELS[1:]:
         folders[name] = run / "merged" / name
-        if not (folders[name] / "processor_config.json").is_file():
+        adapter = file_hash(run / name / "adapter_model.safetensors")
+        record = folders[name] / "merged_from"
+        if not record.is_file() or record.read_text(encoding="utf-8") != adapter:
             merge.main(["--adapter", str(run / name), "--output", str(folders[name]), "--image", str(image)])
+            write_atomic(record, adapter)
     return folders
 
 
+def question(args: Arguments) -> list[Any]:
+    """What decides the answers beside the weights: the cases, and how they are asked."""
+    how = (args.split, args.role, args.structured, args.max_tokens, args.max_model_len, args.cases_limit, args.dtype)
+    return [file_hash(args.run / "cases" / CASES_FILE), prompts.PROMPT_VERSION, *map(str, how)]
+
+
 def ask(args: Arguments, name: str, folder: Path, core: int, progress: Progress) -> None:
-    """Serves one model and has it answer all cases, unless it has already."""
+    """Serves one model and has it answer all cases, unless the same weights have already answered the same."""
     output = args.run / "predictions" / name
+    asked = config_hash([*(file_hash(path) for path in sorted(folder.glob("*.safetensors"))), *question(args)])
+    record = output / "asked"
+    if record.is_file() and record.read_text(encoding="utf-8") != asked:
+        raise UserError("answers of other weights, or to other cases", str(output), "Remove this folder to ask again.")
     if (output / MANIFEST).is_file():
         return
+    write_atomic(record, asked)
     serving = process.ServeConfig(
         model=str(folder),
         name=name,
@@ -95,7 +110,7 @@ def ask(args: Arguments, name: str, folder: Path, core: int, progress: Progress)
             concurrency=64,
         )
         cases, unlabelled = predict.chosen_cases(asking)
-        taxonomy = Taxonomy.load()
+        taxonomy = Taxonomy.load(args.taxonomy)
         answers = asyncio.run(predict.predict(asking, cases, taxonomy, progress))
         predict.write(asking, cases, answers, unlabelled, taxonomy)
 
@@ -121,7 +136,10 @@ def score_all(args: Arguments) -> None:
     before: Path | None = None
     for name in MODELS:
         predictions = args.run / "predictions" / name
-        score.write_scores(score.Arguments(predictions, args.run / "scores" / name, baseline=before, seed=args.seed))
+        output = args.run / "scores" / name
+        score.write_scores(
+            score.Arguments(predictions, output, baseline=before, seed=args.seed, taxonomy=args.taxonomy)
+        )
         before = predictions
 
 
@@ -134,6 +152,7 @@ def main(argv: list[str] | None = None) -> None:
     score_all(args)
     stages = [name for name in ("base", "sft", "grpo") if (args.run / name / "metrics.jsonl").is_file()]
     options = ["--run", str(args.run), "--output", str(args.output), "--title", args.title, "--stages", *stages]
+    options += ["--taxonomy", str(args.taxonomy)] if args.taxonomy else []
     page.main(options)
     console = Console()
     console.print(summary_table({name: page.read_scores(args.run / "scores" / name) for name in MODELS}))

@@ -42,7 +42,8 @@ def changes(rewards: dict[str, Any] | str | None) -> dict[str, Any]:
 
 def main(argv: list[str] | None = None) -> None:
     script, lora, args = config.parse_many((Arguments, vlm.LoraArguments, GrpoConfig), argv, "grpo")
-    begin(args)
+    adapter = vlm.lora_of(script.model) or lora
+    begin(args, {**asdict(script), **asdict(adapter), **args.to_dict()})
     taxonomy = Taxonomy.load(script.taxonomy)
     processor = vlm.load_processor(script.model)
     rows = data.load_rows(script.train_file, ("prompt", "images", "diagnoses", "condition", "case_id"))
@@ -62,8 +63,7 @@ def main(argv: list[str] | None = None) -> None:
         reward_funcs=functions,
         callbacks=[callbacks.MetricsCallback(), callbacks.ProgressCallback("GRPO", "reward")],
     )
-    resolved = {**asdict(script), **asdict(lora), **args.to_dict()}
-    train_and_save(trainer, processor, "grpo", resolved, [script.train_file], {"rows": len(train)})
+    train_and_save(trainer, processor, "grpo", [script.train_file], {"rows": len(train)})
 
 
 if __name__ == "__main__":

@@ -56,12 +56,12 @@ def fragments(answers: list[str], tokenizer: Any, length: int, columns: Features
 
 def main(argv: list[str] | None = None) -> None:
     script, size, args = config.parse_many((Arguments, tiny.TinySize, SftConfig), argv, "pretrain")
+    begin(args, {**asdict(script), **asdict(size), **args.to_dict()})
     asked = ["system", "user", "assistant", "Go on.", prompts.SYSTEM, prompts.REPORT_QUESTION, prompts.CAPTION_QUESTION]
     # a prompt is one text among thousands of rows; repeated, it becomes few tokens
     corpus = asked * 100 + [text for path in (script.train_file, *script.language_files) for text in texts(path)]
     tokenizer = tiny.train_tokenizer(corpus, size.vocabulary)
     processor = tiny.build_processor(tokenizer, size.max_pixels, script.family)
-    begin(args)
     model = tiny.build_model(tokenizer, size, script.family)
     rows = data.load_rows(script.train_file, ("prompt", "completion", "images"))
     language = [text for path in script.language_files for text in texts(path)]
@@ -77,9 +77,8 @@ def main(argv: list[str] | None = None) -> None:
         processing_class=processor,
         callbacks=[callbacks.MetricsCallback(), callbacks.ProgressCallback("pretraining", "loss")],
     )
-    resolved = {**asdict(script), **asdict(size), **args.to_dict()}
     inputs = [script.train_file, *script.language_files]
-    train_and_save(trainer, processor, "pretrain", resolved, inputs, {"rows": len(train)})
+    train_and_save(trainer, processor, "pretrain", inputs, {"rows": len(train)})
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ class Arguments:
 
 def main(argv: list[str] | None = None) -> None:
     script, lora, args = config.parse_many((Arguments, vlm.LoraArguments, SftConfig), argv, "sft")
-    begin(args)
+    begin(args, {**asdict(script), **asdict(lora), **args.to_dict()})
     processor = vlm.load_processor(script.model)
     if script.max_visual_tokens:
         vlm.set_pixel_budget(processor, script.max_visual_tokens)
@@ -48,8 +48,7 @@ def main(argv: list[str] | None = None) -> None:
         processing_class=processor,
         callbacks=[callbacks.MetricsCallback(), callbacks.ProgressCallback("SFT", "loss")],
     )
-    resolved = {**asdict(script), **asdict(lora), **args.to_dict()}
-    train_and_save(trainer, processor, "sft", resolved, [script.train_file], {"rows": len(train)})
+    train_and_save(trainer, processor, "sft", [script.train_file], {"rows": len(train)})
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import importlib
 import sys
-from pathlib import Path
 
 from skinr1 import __version__
 from skinr1.errors import UserError
@@ -52,7 +51,6 @@ def main() -> None:
     if verb not in STAGES:
         print(f"error: unknown stage {verb!r}: skinr1 --help lists them", file=sys.stderr)
         sys.exit(2)
-    sys.path.insert(0, str(Path.cwd()))
     try:
         module, _, function = STAGES[verb][1].partition(":")
         getattr(importlib.import_module(module), function or "main")(rest)

@@ -4,6 +4,7 @@ An unknown key stops the run with one line that names the nearest key, or the su
 """
 
 import difflib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -69,7 +70,8 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":  # torchrun's; the other processes stop for the same reason
+            print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
 
 

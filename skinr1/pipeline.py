@@ -1,6 +1,7 @@
 """``skinr1 demo``: every stage after the other, from a folder of recipes to a table and a page.
 
-Each stage is the same command a user would type; a finished stage (its manifest exists) is not run again.
+Each stage is the same command a user would type. A finished stage is kept when it was made by the same command from
+the same recipe and the same earlier stages; else the run stops, because what follows would be made from something else.
 """
 
 import os
@@ -8,7 +9,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from rich.console import Console
 
 from skinr1 import config
 from skinr1.errors import UserError
-from skinr1.stage import MANIFEST
+from skinr1.stage import MANIFEST, config_hash, file_hash, write_atomic
+
+ORIGIN = "pipeline_origin"
 
 
 @dataclass
@@ -25,16 +28,17 @@ class Arguments:
 
     recipes: Path = field(default=Path("recipes/tiny"), metadata={"help": "Folder with one YAML a stage."})
     output: Path = field(default=Path("runs/demo"), metadata={"help": "Run folder: one folder a stage."})
-    seed: int = field(default=17, metadata={"help": "Seed of every stage."})
+    seed: int = field(default=17, metadata={"help": "Seed of every stage that draws at random."})
     processes: int = field(default=2, metadata={"help": "torchrun processes of the training stages."})
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A command and the folder that holds its manifest when it has finished."""
+    """A command, its recipe, and the folder that holds its manifest when it has finished."""
 
     name: str
     command: list[str]
+    recipe: Path
     folder: Path
 
 
@@ -42,12 +46,12 @@ def stages(args: Arguments) -> Iterator[Stage]:
     """The stages of a recipe folder, in order; a stage without a YAML there is no part of this pipeline."""
     out, seed = args.output, str(args.seed)
 
-    def stage(name: str, program: list[str], *options: object, threads: bool = False) -> Iterator[Stage]:
+    def stage(name: str, program: list[str], *options: object) -> Iterator[Stage]:
         recipe = args.recipes / f"{name}.yaml"
         if recipe.is_file():
             command = [*program, "--config", str(recipe), *map(str, options)]
             folder = Path(command[max(i for i, part in enumerate(command) if part in ("--output", "--output_dir")) + 1])
-            yield Stage(name, command, folder)
+            yield Stage(name, command, recipe, folder)
 
     def module(name: str) -> list[str]:
         return [sys.executable, "-m", name]
@@ -96,13 +100,38 @@ def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"}
 
 
-def run_stage(stage: Stage, number: int, total: int, console: Console) -> float:
+def origin(stage: Stage, before: Sequence[Stage]) -> str:
+    """Identity of what a stage is made from: its command, its recipe, the manifests of the stages before it."""
+    manifests = [file_hash(earlier.folder / MANIFEST) for earlier in before]
+    return config_hash({"command": stage.command[1:], "recipe": file_hash(stage.recipe), "before": manifests})
+
+
+def is_finished(stage: Stage, made_from: str) -> bool:
+    """Whether the stage is there, made from the same; one without a record was made by hand and counts as it is.
+
+    Raises:
+        UserError: it was made from something else.
+    """
+    if not (stage.folder / MANIFEST).is_file():
+        return False
+    record = stage.folder / ORIGIN
+    if record.is_file() and record.read_text(encoding="utf-8") != made_from:
+        raise UserError(
+            f"stage {stage.name} was made with another seed or recipe, or from other earlier stages",
+            str(stage.folder),
+            "Remove this folder to make it again, or give another --output.",
+        )
+    return True
+
+
+def run_stage(stage: Stage, before: Sequence[Stage], total: int, console: Console) -> float:
     """Runs one stage unless it is finished; returns its seconds.
 
     Raises:
-        UserError: the stage's program failed; its own error stands above.
+        UserError: the stage's program failed (its own error stands above), or :func:`is_finished` says so.
     """
-    if (stage.folder / MANIFEST).is_file():
+    number, made_from = len(before) + 1, origin(stage, before)
+    if is_finished(stage, made_from):
         console.print(f"[dim]{number}/{total} {stage.name}: finished before, kept ({stage.folder})[/dim]")
         return 0.0
     console.print(
@@ -114,6 +143,7 @@ def run_stage(stage: Stage, number: int, total: int, console: Console) -> float:
         raise UserError(
             f"stage {stage.name} ended with code {code}", str(stage.folder), "Read its message above, mend, run again."
         )
+    write_atomic(stage.folder / ORIGIN, made_from)
     return time.monotonic() - started
 
 
@@ -123,7 +153,7 @@ def main(argv: list[str] | None = None) -> None:
     if not args.recipes.is_dir():
         raise UserError("no such recipe folder", str(args.recipes), "Run from the project's root, or give --recipes.")
     plan = list(stages(args))
-    seconds = [run_stage(stage, number, len(plan), console) for number, stage in enumerate(plan, 1)]
+    seconds = [run_stage(stage, plan[:index], len(plan), console) for index, stage in enumerate(plan)]
     spent = ", ".join(f"{stage.name} {took:.0f} s" for stage, took in zip(plan, seconds, strict=True))
     console.print(f"[dim]{spent}; {sum(seconds):.0f} s in all[/dim]")
 

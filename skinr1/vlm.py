@@ -12,7 +12,6 @@ from skinr1.errors import UserError
 
 from peft import LoraConfig, PeftModel, get_peft_model  # isort: skip
 from transformers import (  # isort: skip
-    AutoConfig,
     AutoModelForImageTextToText,
     AutoProcessor,
     PreTrainedModel,
@@ -36,6 +35,23 @@ class LoraArguments:
     lora_rank: int = field(default=64, metadata={"help": "Rank of the update; 0 trains all parameters."})
     lora_alpha: int = field(default=32, metadata={"help": "Scale of the update is alpha / rank."})
     lora_dropout: float = field(default=0.1, metadata={"help": "Dropout on the adapter's input."})
+
+
+def lora_of(folder: str | Path) -> LoraArguments | None:
+    """The adapter's own rank, scale and dropout; None where ``folder`` holds no adapter."""
+    if not (Path(folder) / ADAPTER_FILE).is_file():
+        return None
+    found = LoraConfig.from_pretrained(str(folder))
+    return LoraArguments(found.r, found.lora_alpha, found.lora_dropout)
+
+
+def existing(model: str | Path) -> str | Path:
+    """The model as given: a folder, or a hub name. Raises UserError for a path that does not exist."""
+    path = Path(model)
+    local = str(model).count("/") != 1 or str(model).startswith(("/", ".", "~")) or path.parent.is_dir()
+    if local and not path.is_dir():
+        raise UserError("no such model folder", str(model), "Train it first, or correct the path.")
+    return model
 
 
 def family(model_type: str) -> str:
@@ -76,7 +92,7 @@ def assert_language_only(model: torch.nn.Module) -> int:
 
 def load_processor(folder: str | Path) -> ProcessorMixin:
     """The saved processor, with the pixel budget it was saved with; padding on the left for generation."""
-    if Path(folder).is_dir() and not any(
+    if Path(existing(folder)).is_dir() and not any(
         (Path(folder) / n).exists() for n in ("processor_config.json", "preprocessor_config.json")
     ):
         raise UserError("no processor here", str(folder), "Give the folder of a saved model.")
@@ -111,8 +127,10 @@ def load_model(folder: str | Path, dtype: str = "float32", trainable: bool = Fal
         dtype: torch dtype name of the base weights.
         trainable: whether the adapter's weights are to be trained on.
     """
-    path = Path(folder)
-    source = base_of(path) if path.is_dir() else folder
+    path = Path(existing(folder))
+    source = existing(base_of(path)) if path.is_dir() else folder
+    if not isinstance(getattr(torch, dtype, None), torch.dtype):
+        raise UserError("unknown dtype", repr(dtype), "Use float32 or bfloat16.")
     model = AutoModelForImageTextToText.from_pretrained(source, dtype=getattr(torch, dtype))
     family(model.config.model_type)
     if path.is_dir() and (path / ADAPTER_FILE).is_file():
@@ -126,12 +144,6 @@ def add_lora(model: PreTrainedModel, args: LoraArguments) -> PeftModel:
     adapted = get_peft_model(model, lora_config(model.config.model_type, args))
     assert_language_only(adapted)
     return adapted
-
-
-def model_type_of(folder: str | Path) -> str:
-    """Architecture name without loading weights."""
-    path = Path(folder)
-    return family(AutoConfig.from_pretrained(base_of(path) if path.is_dir() else folder).model_type)
 
 
 @torch.no_grad()

@@ -36,17 +36,18 @@ def top1(outcome: Outcome) -> float:
 def ancestor_counts(outcome: Outcome, taxonomy: Taxonomy) -> tuple[int, int, int]:
     """(shared, predicted, true) sizes of the ancestor sets, node included, root excluded (Kiritchenko).
 
-    An invalid answer gives (0, 0, true): it costs recall only. Summed over cases these give the micro scores.
+    Summed over cases these give the micro scores. An invalid answer gives (0, true, true), as a wrong one of the true
+    depth does: with 0 predicted nodes it would leave precision's denominator, and silence would pay.
     """
     truth = best_truth(outcome, taxonomy)
     depth = taxonomy.node(truth).depth
     if outcome.predicted is None:
-        return 0, 0, depth
+        return 0, depth, depth
     return shared_depth(outcome.predicted, truth, taxonomy), taxonomy.node(outcome.predicted).depth, depth
 
 
 def case_f(outcome: Outcome, taxonomy: Taxonomy) -> float:
-    """F of one case. Its mean, unlike the micro F, cannot be raised by answering nothing instead of something wrong."""
+    """F of one case."""
     shared, predicted, true = ancestor_counts(outcome, taxonomy)
     return 2 * shared / (predicted + true)
 

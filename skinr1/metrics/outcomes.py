@@ -118,15 +118,14 @@ def read_outcomes(folder: Path, taxonomy: Taxonomy) -> list[Outcome]:
     return outcomes(read_jsonl(path), taxonomy, str(path))
 
 
-def majority(results: Sequence[Outcome]) -> list[Outcome]:
-    """The same cases, all answered with the most frequent true diagnosis and the most frequent true condition.
+def majority(results: Sequence[Outcome], taxonomy: Taxonomy) -> list[Outcome]:
+    """The same cases, all answered with the most frequent true diagnosis and its risk bucket.
 
     Frequencies are of these very cases, which favours the baseline. Ties go to the smaller id.
     """
     nodes = Counter(node for o in results for node in o.row.diagnoses)
-    conditions = Counter(o.row.condition for o in results if o.row.condition is not None)
     node = min(nodes, key=lambda name: (-nodes[name], name))
-    condition = min(conditions, key=lambda name: (-conditions[name], name)) if conditions else Bucket.BENIGN
+    condition = taxonomy.bucket(node) or Bucket.INDETERMINATE  # of a group whose members differ
     report = Report(
         schema_version="v1",
         findings=(),

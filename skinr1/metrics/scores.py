@@ -36,7 +36,7 @@ def score(
         UserError: the baseline has other cases.
     """
     metrics = catalogue(taxonomy)
-    constant = majority(outcomes)
+    constant = majority(outcomes, taxonomy)
 
     def against(other: Sequence[Outcome]) -> dict[str, Any]:
         found = paired_differences(metrics, outcomes, other, taxonomy, resamples, seed)

@@ -4,7 +4,10 @@ import base64
 import io
 from pathlib import Path
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
+
+from skinr1.errors import UserError
+from skinr1.images import load_image
 
 MAX_SIDE = 320
 
@@ -15,10 +18,8 @@ def data_address(path: Path, max_side: int = MAX_SIDE) -> str | None:
     Re-encoding leaves EXIF (position, names) behind.
     """
     try:
-        with Image.open(path) as image:
-            image.draft("RGB", (max_side, max_side))
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+        upright = load_image(path)
+    except UserError:  # the page counts the pictures it could not show
         return None
     upright.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
@@ -27,6 +28,6 @@ def data_address(path: Path, max_side: int = MAX_SIDE) -> str | None:
 
 
 def find(image: str, folders: tuple[Path, ...]) -> Path | None:
-    """The picture's file: ``image`` as it stands when absolute, else below the first folder that has it."""
-    candidates = [Path(image)] if Path(image).is_absolute() else [folder / image for folder in folders]
-    return next((path for path in candidates if path.is_file()), None)
+    """The picture's file, below the first folder that has it. A row may not point outside: a page is for sharing."""
+    inside = ((folder, (folder / image).resolve()) for folder in folders)
+    return next((path for folder, path in inside if path.is_relative_to(folder.resolve()) and path.is_file()), None)

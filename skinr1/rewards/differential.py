@@ -61,7 +61,7 @@ def _event(node: str, right: dict[str, _Event], taxonomy: Taxonomy) -> _Event | 
 
 
 def is_honest(report: Report, taxonomy: Taxonomy) -> bool:
-    """Whether the list begins with the diagnosis and names each node once, probabilities falling and 1 at most in all."""
+    """Whether the list begins with the diagnosis and names each node once, with falling probabilities of 1 in all."""
     entries = report.differential
     probabilities = [entry.probability for entry in entries]
     if sum(probabilities) > 1.005 or probabilities != sorted(probabilities, reverse=True):

@@ -1,5 +1,6 @@
 """What every run writes and shows: ``metrics.jsonl`` always, a progress bar with the stage's name."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ from rich.progress import Progress, TextColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from skinr1.progress import progress_bar
-from skinr1.stage import canonical_json, read_jsonl, write_jsonl
+from skinr1.stage import canonical_json, write_jsonl
 
 METRICS = "metrics.jsonl"
 
@@ -19,8 +20,9 @@ class MetricsCallback(TrainerCallback):
         if not state.is_world_process_zero:
             return
         path = Path(args.output_dir) / METRICS
-        kept = [row for row in read_jsonl(path) if row["step"] <= state.global_step] if path.exists() else []
-        write_jsonl(path, kept if state.global_step else [])
+        written = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []  # a killed run's half line
+        rows = map(json.loads, written)
+        write_jsonl(path, [row for row in rows if row["step"] <= state.global_step] if state.global_step else [])
 
     def on_log(
         self,

@@ -9,19 +9,23 @@ import torch
 from transformers import PrinterCallback, ProcessorMixin, Trainer, TrainingArguments, set_seed
 
 from skinr1.errors import UserError
-from skinr1.stage import write_atomic, write_manifest
+from skinr1.stage import MANIFEST, file_hash, read_manifest, write_atomic, write_manifest
 
 CONFIG = "run_config.json"
 # Where a run is, how it is shown and how long it goes on may change between attempts; what it computes may not.
 _FREE_KEYS = ("resume_from_checkpoint", "logging_", "report_to", "log_", "disable_tqdm", "dataloader_num", "local_rank")
 
 
-def begin(args: TrainingArguments) -> None:
-    """Seeds, and makes the process group; both before a model is loaded.
+def begin(args: TrainingArguments, config: Mapping[str, Any]) -> None:
+    """Claims the folder, then seeds and makes the process group; all before a model is loaded.
 
     A fresh adapter is drawn at random before the trainer would seed, and under ZeRO-3 loading already splits the model
     over the group.
+
+    Raises:
+        UserError: the folder holds a finished run, or one with another configuration.
     """
+    claim(args, config)
     set_seed(args.seed)
     _ = args.device  # makes torch's group
     if args.deepspeed:
@@ -30,13 +34,15 @@ def begin(args: TrainingArguments) -> None:
         init_distributed(dist_backend=torch.distributed.get_backend())  # joins it
 
 
-def open_run(args: TrainingArguments, config: Mapping[str, Any]) -> Path | None:
-    """Records the configuration, or compares it with the recorded one; returns the checkpoint to resume from.
+def claim(args: TrainingArguments, config: Mapping[str, Any]) -> None:
+    """Records the configuration, or compares it with the recorded one; touches nothing else.
 
     Raises:
-        UserError: the folder holds a run with another configuration.
+        UserError: the folder holds a finished run, or one with another configuration.
     """
     output = Path(args.output_dir)
+    if (output / MANIFEST).is_file():
+        raise UserError("folder holds a finished run", str(output), "Give a new output_dir or delete this one.")
     recorded = output / CONFIG
     compared = {key: value for key, value in sorted(config.items()) if not key.startswith(_FREE_KEYS)}
     text = json.dumps(compared, indent=2, sort_keys=True, default=str) + "\n"
@@ -52,7 +58,6 @@ def open_run(args: TrainingArguments, config: Mapping[str, Any]) -> Path | None:
             )
     elif args.process_index == 0:
         write_atomic(recorded, text)
-    return last_checkpoint(output)
 
 
 def last_checkpoint(output: Path) -> Path | None:
@@ -65,27 +70,36 @@ def train_and_save(
     trainer: Trainer,
     processor: ProcessorMixin,
     stage: str,
-    config: Mapping[str, Any],
     inputs: list[Path],
     counts: Mapping[str, int],
 ) -> None:
-    """Trains (resuming where a checkpoint exists), saves model and processor, and writes the manifest."""
+    """Trains (resuming where a checkpoint exists), saves model and processor, and writes the manifest.
+
+    The manifest carries the licences, remarks ("rendered, not clinical") and tree of the first input's stage along.
+    """
     args = trainer.args
     trainer.remove_callback(PrinterCallback)  # it prints every log; the bar and metrics.jsonl say the same
-    checkpoint = open_run(args, config)
+    checkpoint = last_checkpoint(Path(args.output_dir))
     trainer.accelerator.wait_for_everyone()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     trainer.save_model(args.output_dir)
     if trainer.is_world_process_zero():
-        processor.save_pretrained(args.output_dir)
-        (Path(args.output_dir) / "training_args.bin").unlink()  # a pickle; run_config.json says the same
+        output = Path(args.output_dir)
+        processor.save_pretrained(output)
+        (output / "training_args.bin").unlink()  # a pickle; run_config.json says the same
+        weights = {path.name: file_hash(path) for path in sorted(output.glob("*.safetensors"))}
+        data = inputs[0].parent
+        made_from = read_manifest(data) if (data / MANIFEST).is_file() else {}
         write_manifest(
-            Path(args.output_dir),
+            output,
             stage,
-            config={"steps": trainer.state.global_step, "world_size": args.world_size},
+            config={"steps": trainer.state.global_step, "world_size": args.world_size, "weights": weights},
             inputs=inputs,
             seed=args.seed,
             counts=counts,
+            licences=made_from.get("licences"),
+            taxonomy_hash=made_from.get("taxonomy"),
+            notes=made_from.get("notes", ()),
         )
     trainer.accelerator.wait_for_everyone()
     if torch.distributed.is_initialized():

@@ -125,9 +125,11 @@ def course(folder: Path, keys: tuple[str, ...]) -> list[tuple[float, ...]]:
     return [(row["step"], *(row[key] for key in keys if key in row)) for row in rows]
 
 
-def test_a_run_folder_is_not_reused_for_another_configuration(inputs: Path, sft: Path):
-    with pytest.raises(AssertionError, match="folder holds a run with another learning_rate"):
+def test_a_finished_run_is_not_overwritten(inputs: Path, sft: Path):
+    before = (sft / "manifest.json").read_bytes()
+    with pytest.raises(AssertionError, match="folder holds a finished run"):
         run_sft(inputs, sft, "--learning_rate", 1e-4)
+    assert (sft / "manifest.json").read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -115,9 +115,9 @@ def test_invalid_answers_stay_in_every_denominator():
         (NEVUS, "neoplasm/benign", 2, 2, 4),
         (NEVUS, MELANOMA, 1, 4, 4),  # both lie in a "melanocytic", but not in the same one
         (NEVUS, ECZEMA, 0, 2, 4),
-        (NEVUS, None, 0, 0, 4),
+        (NEVUS, None, 0, 4, 4),
         ((NEVUS, BCC), BCC, 3, 3, 3),  # the truth that suits best
-        ((BCC, NEVUS), None, 0, 0, 4),  # the deepest, when nothing suits
+        ((BCC, NEVUS), None, 0, 4, 4),  # the deepest, when nothing suits
         ((BCC, NEVUS), ECZEMA, 0, 2, 4),
     ],
 )
@@ -128,11 +128,11 @@ def test_ancestor_counts(truth, said, shared, predicted, true):
 
 def test_micro_hierarchical_scores_by_hand():
     results = run((NEVUS, BLUE), (BCC, MELANOMA), (ECZEMA, None))
-    # shared 3 + 2 + 0, predicted 4 + 4 + 0, true 4 + 3 + 2
+    # shared 3 + 2 + 0, predicted 4 + 4 + 2 (an invalid answer counts as deep as the truth), true 4 + 3 + 2
     found = {name: e.value for name, e in estimates(catalogue(TREE), results, TREE, 20).items()}
-    assert found["hierarchical_precision"] == pytest.approx(5 / 8)
+    assert found["hierarchical_precision"] == pytest.approx(5 / 10)
     assert found["hierarchical_recall"] == pytest.approx(5 / 9, abs=1e-6)
-    assert found["hierarchical_f"] == pytest.approx(2 * (5 / 8) * (5 / 9) / (5 / 8 + 5 / 9), abs=1e-6)
+    assert found["hierarchical_f"] == pytest.approx(2 * (5 / 10) * (5 / 9) / (5 / 10 + 5 / 9), abs=1e-6)
     assert found["hierarchical_f_by_case"] == pytest.approx((6 / 8 + 4 / 7 + 0) / 3, abs=1e-6)
 
 
@@ -317,7 +317,7 @@ def test_bad_rows_stop_with_one_line(rows, message):
 
 def test_majority_class_baseline():
     results = run((NEVUS, BLUE), (NEVUS, None), (BCC, BCC))
-    constant = majority(results)
+    constant = majority(results, TREE)
     assert {o.predicted for o in constant} == {NEVUS}
     assert value(TOP1, constant) == pytest.approx(2 / 3, abs=1e-6)
     assert value(SENSITIVITY, constant) == 0
@@ -325,6 +325,20 @@ def test_majority_class_baseline():
     found = score(results, TREE, resamples=20)["majority_class"]
     assert found["diagnosis"] == NEVUS
     assert found["paired"]["top1"]["value"] == pytest.approx(-1 / 3, abs=1e-6)
+
+
+def test_majority_class_does_not_contradict_itself():
+    """Most cases malignant, most frequent diagnosis benign: the constant answer is benign in both."""
+    constant = majority(run((NEVUS, NEVUS), (NEVUS, NEVUS), (BCC, BCC), (MELANOMA, MELANOMA)), TREE)
+    assert {(o.predicted, o.predicted_condition) for o in constant} == {(NEVUS, Bucket.BENIGN)}
+    assert value(SENSITIVITY, constant) == 0
+
+
+def test_silence_is_never_cheaper_than_a_wrong_answer():
+    right = [(NEVUS, NEVUS)] * 5
+    silent, wrong = run(*right, *[(NEVUS, None)] * 5), run(*right, *[(NEVUS, ECZEMA)] * 5)
+    assert value(HIERARCHICAL_F, silent) <= value(HIERARCHICAL_F, wrong) == pytest.approx(4 / 7, abs=1e-6)
+    assert value(HIERARCHICAL_F, silent) == pytest.approx(0.5, abs=1e-6)
 
 
 def test_tones_unknown_is_its_own_row():

@@ -11,7 +11,7 @@ from skinr1 import vlm
 from skinr1.errors import UserError
 from skinr1.training import data
 from skinr1.training.callbacks import MetricsCallback
-from skinr1.training.run import last_checkpoint, open_run
+from skinr1.training.run import claim, last_checkpoint
 from tests.recipes import runs
 
 COLUMNS = ("prompt", "completion", "images")
@@ -92,10 +92,14 @@ def test_a_checkpoint_cut_short_is_passed_over(tmp_path: Path):
 
 def test_a_run_folder_remembers_what_it_computes(tmp_path: Path):
     args: Any = SimpleNamespace(output_dir=str(tmp_path), process_index=0)
-    assert open_run(args, {"learning_rate": 1.0, "logging_steps": 1}) is None
-    assert open_run(args, {"learning_rate": 1.0, "logging_steps": 5}) is None
+    claim(args, {"learning_rate": 1.0, "logging_steps": 1})
+    claim(args, {"learning_rate": 1.0, "logging_steps": 5})
     with pytest.raises(UserError, match="another learning_rate"):
-        open_run(args, {"learning_rate": 2.0})
+        claim(args, {"learning_rate": 2.0})
+    assert last_checkpoint(tmp_path) is None
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(UserError, match="finished run"):
+        claim(args, {"learning_rate": 1.0})
 
 
 def test_a_resumed_run_forgets_what_lies_after_its_checkpoint(tmp_path: Path):
