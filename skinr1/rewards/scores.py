@@ -23,12 +23,12 @@ def path_credit(answer: Answer | None, truth: Truth, taxonomy: Taxonomy) -> floa
     """Depth of the predicted node over the length of the true path, if it lies on that path, else 0.
 
     Skin-R1's R_gran without its weight, with the full path as denominator (the paper's text; the released code
-    divides by the deepest option offered). A sibling, a descendant or a wrong branch earns 0. Among several true
-    nodes the best counts.
+    divides by the deepest option offered). A sibling, a descendant, a wrong branch or no diagnosis earns 0. Among
+    several true nodes the best counts.
     """
-    if answer is None:
+    predicted = answer.report.diagnosis if answer else None
+    if predicted is None:
         return 0.0
-    predicted = answer.report.diagnosis
     paths = (taxonomy.path(node) for node in truth.diagnoses)
     return max(((path.index(predicted) + 1) / len(path) for path in paths if predicted in path), default=0.0)
 
