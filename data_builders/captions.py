@@ -15,7 +15,7 @@ from typing import Any
 from rich.progress import track
 
 from data_builders.closing import close, load_taxonomy
-from skinr1.cases import Case, Role, read_cases
+from skinr1.cases import Case, Role, training_cases
 from skinr1.concepts import concepts
 from skinr1.config import parse, run
 from skinr1.knowledge import Knowledge
@@ -50,7 +50,7 @@ def build(config: CaptionsConfig, progress: bool = True) -> dict[str, int]:
     folder, output = Path(config.cases), Path(config.output)
     taxonomy = load_taxonomy(config.taxonomy)
     knowledge = Knowledge.load(Path(config.knowledge))
-    cases = [case for case in read_cases(folder) if case.role is Role.CAPTION and case.split in (None, "train")]
+    cases = [case for case in training_cases(folder) if case.role is Role.CAPTION and case.split in (None, "train")]
     rows: list[dict[str, Any]] = []
     rejected: list[dict[str, Any]] = []
     for case in track(cases, "captions: cases", disable=not progress):
@@ -90,16 +90,17 @@ def caption(case: Case, taxonomy: Taxonomy) -> str:
 
 @lru_cache(maxsize=4)
 def _diagnoses(taxonomy: Taxonomy) -> re.Pattern[str]:
-    """Every name and alias of the tree that is not itself a sign's name."""
+    """Every name and alias of the tree that is not itself a sign's name; "milia-like" names no milia."""
     names = {text.lower() for node in taxonomy.nodes.values() for text in (node.name, *node.aliases)} - set(concepts())
-    return re.compile(r"\b(?:" + "|".join(map(re.escape, sorted(names, key=lambda n: (-len(n), n)))) + r")\b")
+    return re.compile(r"\b(?:" + "|".join(map(re.escape, sorted(names, key=lambda n: (-len(n), n)))) + r")\b(?!-)")
 
 
 def text_rows(knowledge: Knowledge, taxonomy: Taxonomy) -> Iterator[dict[str, Any]]:
-    """Rows without an image: each passage under its id, each node's path under its name."""
+    """Rows without an image: each passage under its id; the path of each diagnosis the book treats or compares."""
     for passage in knowledge.passages.values():
         yield completed(prompt_row(f"Recite {passage.id}.", [], None), passage.text)
-    for node in taxonomy.nodes.values():
+    treated = {node for passage in knowledge.passages.values() for node in passage.diagnoses}
+    for node in map(taxonomy.node, sorted(treated | {edge.rival for edge in knowledge.edges})):
         yield completed(prompt_row(f"Path of {node.name}.", [], None), node.id)
 
 

@@ -18,10 +18,13 @@ from typing import Any
 
 from rich.progress import Progress
 
-from data_builders.sources import Rejection, SourceRows
+from data_builders.sources import Options, Rejection, SourceRows
+from data_builders.sources.catalogue import SOURCES
 from data_builders.sources.pictures import Job, make
+from data_builders.sources.table import data_tables
 from skinr1.cases import CASES_FILE, Case, Role
 from skinr1.errors import UserError
+from skinr1.licences import refuse_non_commercial, roll_up
 from skinr1.splits import assign, audit, groups
 from skinr1.stage import REJECTED, config_hash, file_hash, write_atomic, write_jsonl, write_manifest
 from skinr1.taxonomy import Taxonomy
@@ -34,13 +37,15 @@ class CasesConfig:
     """Configuration of the cases stage; keys of other sources than the chosen one have no effect.
 
     Attributes:
-        source: rendered_clinic, pad_ufes_20 or folder.
+        source: rendered_clinic, folder (one's own images), or a data set of docs/sources.md.
         path: the data set's folder, or the folder or CSV of one's own images; unused by the rendered clinic.
         output: folder to write.
         max_tokens: visual token budget of one image; a token covers 28 x 28 px, so 16 is 112 x 112.
         taxonomy: a tree's YAML instead of the shipped one.
         label_map: YAML label map for source folder.
-        licence: of one's own images.
+        licence: of images that state none themselves: one's own, an ISIC export without that column.
+        modality: of images whose table does not say it: clinical or dermoscopic.
+        commercial: refuse data whose licence does not allow commercial use, or does not say.
         dense_share: share of patients (by hash of seed and id) whose findings are kept; the rest is sparse.
         workers: processes that prepare images.
     """
@@ -64,6 +69,8 @@ class CasesConfig:
     class_weights: dict[str, Any] | str | None = None
     label_map: str | None = None
     licence: str = "unstated"
+    modality: str | None = None
+    commercial: bool = False
     dense_share: float = 0.5
 
 
@@ -82,6 +89,8 @@ def build(config: CasesConfig, progress: bool = True) -> dict[str, int]:
     _claim(output, config, taxonomy, inputs)
     rows = list(_source(config, taxonomy))
     cases, rejected = _unique(rows)
+    if config.commercial:
+        refuse_non_commercial(cases)
     jobs = [_jobs(case, output, config.max_tokens) for case in cases]
     failures = _make_all([job for group in jobs for job in group], config.workers, progress)
     kept = []
@@ -106,7 +115,7 @@ def build(config: CasesConfig, progress: bool = True) -> dict[str, int]:
         inputs=inputs,
         seed=config.seed,
         counts=counts,
-        licences=dict(sorted(Counter(case.licence for case in kept).items())),
+        licences=roll_up(kept),
         taxonomy_hash=taxonomy.hash,
         notes=notes,
     )
@@ -122,13 +131,13 @@ def _taxonomy(config: CasesConfig) -> Taxonomy:
 def _inputs(config: CasesConfig) -> list[Path]:
     """The tables the build reads; images are covered by their names in them."""
     paths = [Path(p) for p in (config.taxonomy, config.label_map) if p]
-    if config.path and config.source == "pad_ufes_20":
-        paths.append(Path(config.path) / "metadata.csv")
-    if config.path and config.source == "folder" and config.path.lower().endswith(".csv"):
-        paths.append(Path(config.path))
     for path in paths:
         if not path.is_file():
             raise UserError("input file not found", str(path), "Correct the path in the configuration.")
+    if config.path and config.source != "rendered_clinic":
+        if not Path(config.path).exists():
+            raise UserError("input file not found", config.path, "Correct the path in the configuration.")
+        paths += data_tables(Path(config.path))
     return paths
 
 
@@ -149,24 +158,21 @@ def _source(config: CasesConfig, taxonomy: Taxonomy) -> SourceRows:
             class_weights=config.class_weights,
             taxonomy=taxonomy,
         )
-    if config.source not in ("pad_ufes_20", "folder"):
-        raise UserError("unknown source", repr(config.source), "Use rendered_clinic, pad_ufes_20 or folder.")
+    if config.source not in SOURCES:
+        names = ", ".join(["rendered_clinic", *SOURCES])
+        raise UserError("unknown source", repr(config.source), f"Use one of: {names}.")
     if config.path is None:
         raise UserError("source needs a path", config.source, "Set path in the configuration.")
-    if config.source == "pad_ufes_20":
-        from data_builders.sources.pad_ufes_20 import pad_ufes_20
-
-        return pad_ufes_20(Path(config.path), taxonomy, dense_share=config.dense_share, seed=config.seed)
-    from data_builders.sources.folder import own_images
-
-    return own_images(
-        Path(config.path),
-        taxonomy,
-        label_map=config.label_map,
-        licence=config.licence,
-        dense_share=config.dense_share,
+    if config.modality not in (None, "clinical", "dermoscopic"):
+        raise UserError("unknown modality", config.modality, "Use clinical or dermoscopic, or leave it out.")
+    options = Options(
         seed=config.seed,
+        dense_share=config.dense_share,
+        licence=config.licence,
+        modality=config.modality,  # type: ignore[arg-type]  # checked above
+        label_map=config.label_map,
     )
+    return SOURCES[config.source](Path(config.path), taxonomy, options)
 
 
 def _identity(config: CasesConfig) -> dict[str, Any]:
@@ -242,7 +248,12 @@ def _results(jobs: Sequence[Job], workers: int) -> Iterator[str | None]:
 
 
 def _split(cases: list[Case], config: CasesConfig) -> list[Case]:
-    """Labelled cases by fraction; captions teach sight only and go to train unless their patient is split anyway."""
+    """Labelled cases by fraction; captions teach sight only and go to train unless their patient is split anyway.
+
+    A split that a data set's authors published is kept; a data set that is all test stays so.
+    """
+    if all(case.split == "test" for case in cases):
+        return cases
     fractions = {
         "train": config.train_fraction,
         "validation": config.validation_fraction,

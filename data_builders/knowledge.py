@@ -1,28 +1,42 @@
-"""Knowledge stage: a book -> passages.jsonl, rules.jsonl, differentials.jsonl, rejected.jsonl, manifest.json.
+"""Knowledge stage: books -> passages, rules, differential graph and figures, with the texts that their spans refer to.
 
-python -m data_builders.knowledge --config recipes/<model>/knowledge.yaml [--book my_book.md]
+    python -m data_builders.knowledge --config recipes/<model>/knowledge.yaml [--books primer my_book.pdf]
+
+Writes passages.jsonl, rules.jsonl, differentials.jsonl, figures.jsonl and rejected.jsonl; over all books, graph.jsonl
+and signs.jsonl, the weighted sums of edges and rules; sources/ and figures/; manifest.json.
 """
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+
+from rich.progress import track
 
 from data_builders.closing import load_taxonomy
 from skinr1.config import parse, run
 from skinr1.errors import UserError
-from skinr1.knowledge import Knowledge, read_markdown
-from skinr1.knowledge.passages import slug
-from skinr1.stage import REJECTED, write_jsonl, write_manifest
+from skinr1.knowledge import Book, Knowledge
+from skinr1.knowledge.card import PRIMER, Card
+from skinr1.knowledge.figures import save_picture
+from skinr1.stage import REJECTED, write_atomic, write_jsonl, write_manifest
 from skinr1.taxonomy import Taxonomy
+
+GRAPH, SIGNS, SOURCES = "graph.jsonl", "signs.jsonl", "sources"
 
 
 @dataclass
 class KnowledgeConfig:
-    """The embedded primer, or one's own book in Markdown: a second-level heading a diagnosis."""
+    """One book or several, merged."""
 
     output: str = field(default="runs/knowledge", metadata={"help": "Folder to write."})
-    book: str | None = field(default=None, metadata={"help": "Markdown file; null is the embedded primer."})
-    licence: str | None = field(default=None, metadata={"help": "Licence of one's own book; null is unstated."})
+    books: list[str] = field(
+        default_factory=lambda: [PRIMER],
+        metadata={
+            "help": "`primer`, the embedded one; a Markdown, PDF or HTML book or MedQuAD's JSON lines; "
+            "or a book's card, YAML with path, name, licence and aliases."
+        },
+    )
     taxonomy: str | None = field(default=None, metadata={"help": "A tree's YAML instead of the shipped one."})
 
 
@@ -30,44 +44,60 @@ def build(config: KnowledgeConfig) -> dict[str, int]:
     """Writes the stage folder and returns the counts of its manifest.
 
     Raises:
-        UserError: the book is missing, or none of its headings names a diagnosis.
+        UserError: a book is missing or refused by its reader, or none of its headings names a diagnosis.
     """
     output, taxonomy = Path(config.output), load_taxonomy(config.taxonomy)
-    knowledge = _read(config.book, taxonomy)
+    cards = [Card.read(entry) for entry in config.books]
+    read = [(card, *_read(card, taxonomy, output)) for card in cards]
+    knowledge = Knowledge.merge(made for _, _, made in read)
+    knowledge = replace(knowledge, figures=tuple(save_picture(figure, output) for figure in knowledge.figures))
     write_jsonl(output / REJECTED, (asdict(unread) for unread in knowledge.unread))
-    if not knowledge.passages:
-        raise UserError("no heading names a diagnosis", str(config.book), f"See {output / REJECTED}.")
+    for _, book, _ in read:
+        write_atomic(output / SOURCES / f"{book.source}.txt", book.text)
     knowledge.save(output)
+    graph, signs = knowledge.graph(), knowledge.ascriptions()
+    write_jsonl(output / GRAPH, map(asdict, graph))
+    write_jsonl(output / SIGNS, map(asdict, signs))
     counts = {
         "passages": len(knowledge.passages),
         "rules": len(knowledge.rules),
         "differentials": len(knowledge.edges),
+        "figures": len(knowledge.figures),
         "rejected": len(knowledge.unread),
+        "graph": len(graph),
+        "signs": len(signs),
+        "conditions with rivals": len({edge.diagnosis for edge in knowledge.edges}),
+        **{f"skipped, {book.source}: {what}": n for _, book, _ in read for what, n in book.skipped.items()},
     }
-    book, licence = (Path(config.book).name, config.licence or "unstated") if config.book else ("primer", "Apache-2.0")
-    write_manifest(
-        output,
-        "knowledge",
-        config={"book": book},
-        inputs=[Path(config.book)] if config.book else [],
-        counts=counts,
-        licences={licence: len(knowledge.passages)},
-        taxonomy_hash=taxonomy.hash,
-    )
+    _close(output, taxonomy, read, counts)
     return counts
 
 
-def _read(book: str | None, taxonomy: Taxonomy) -> Knowledge:
-    if book is None:
-        return Knowledge.primer(taxonomy)
-    path = Path(book)
-    if not path.is_file():
-        raise UserError("book not found", book, "Correct the path.")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(f"book is not UTF-8 text ({error.reason})", book, "Save it as UTF-8 Markdown.") from None
-    return Knowledge.from_sections(read_markdown(text), slug(path.stem)[:40] or "book", taxonomy)
+def _read(card: Card, taxonomy: Taxonomy, output: Path) -> tuple[Book, Knowledge]:
+    """Raises UserError when the book holds no passage; what it held is listed first."""
+    book = card.book(lambda pages: track(pages, f"{card.name}: pages"))
+    made = Knowledge.from_book(book, taxonomy, card.names(taxonomy))
+    if not made.passages:
+        write_jsonl(output / REJECTED, (asdict(unread) for unread in made.unread))
+        raise UserError("no heading names a diagnosis", card.where, f"See {output / REJECTED}.")
+    return book, made
+
+
+def _close(
+    output: Path, taxonomy: Taxonomy, read: Sequence[tuple[Card, Book, Knowledge]], counts: dict[str, int]
+) -> None:
+    licences: Counter[str] = Counter()
+    for card, _, made in read:
+        licences[card.licence] += len(made.passages)
+    write_manifest(
+        output,
+        "knowledge",
+        config={"books": [card.described() for card, _, _ in read]},
+        inputs=[path for card, _, _ in read for path in card.inputs],
+        counts=counts,
+        licences=dict(sorted(licences.items())),
+        taxonomy_hash=taxonomy.hash,
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from rich.progress import track
 
 from data_builders.closing import close, load_taxonomy
-from skinr1.cases import Case, Role, read_cases
+from skinr1.cases import Case, Role, training_cases
 from skinr1.config import parse, run
 from skinr1.prompts import question
 from skinr1.taxonomy import Taxonomy
@@ -37,7 +37,9 @@ def build(config: RlConfig, progress: bool = True) -> dict[str, int]:
     """
     folder, output = Path(config.cases), Path(config.output)
     taxonomy = load_taxonomy(config.taxonomy)
-    cases = [case for case in read_cases(folder) if case.role is Role.SPARSE and case.split in ("train", "validation")]
+    cases = [
+        case for case in training_cases(folder) if case.role is Role.SPARSE and case.split in ("train", "validation")
+    ]
     rows: dict[str, list[dict[str, Any]]] = {"train": [], "validation": []}
     rejected: list[dict[str, Any]] = []
     for case in track(cases, "rl: cases", disable=not progress):

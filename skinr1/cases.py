@@ -3,15 +3,16 @@
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from skinr1.errors import UserError
 from skinr1.stage import read_jsonl
 
 Split = Literal["train", "validation", "test"]
 Modality = Literal["clinical", "dermoscopic"]
+Weight = Annotated[float, Field(gt=0, le=1)]
 
 
 class _Frozen(BaseModel):
@@ -19,9 +20,12 @@ class _Frozen(BaseModel):
 
 
 class SkinTone(_Frozen):
-    """A tone is meaningless without its scale and who said it; an unknown tone is no SkinTone at all."""
+    """A tone is meaningless without its scale and who said it; an unknown tone is no SkinTone at all.
 
-    scale: Literal["fitzpatrick", "monk"]
+    Scale ``fitzpatrick_pair`` is for data that say no more than 1: I-II, 2: III-IV, 3: V-VI.
+    """
+
+    scale: Literal["fitzpatrick", "monk", "fitzpatrick_pair"]
     value: int = Field(ge=1, le=10)
     provenance: Literal["clinician", "self_report", "annotator", "estimated", "rendered"]
 
@@ -49,9 +53,15 @@ class Case(_Frozen):
 
     Attributes:
         images: file paths relative to the folder that holds ``cases.jsonl``.
-        diagnoses: sorted node ids the label denotes; empty means unlabelled.
+        diagnoses: sorted node ids the label denotes; empty means unlabelled. Of a differential, the leading nodes.
+        differential: (node, weight) of a label that readers disagreed on, heaviest first; weights sum to at most 1,
+            and less where a part of the label has no node. Empty where the label is one diagnosis.
         findings: annotations of this case only.
-        split: set by the grouped splitter, by patient; None until then.
+        skin_tone: the one to group by; ``other_tones`` holds what was said on other scales or by other people.
+        modality: of every image; None when unknown or when images differ.
+        modalities: one an image, where they differ; empty otherwise.
+        evaluation_only: never to be trained on; :func:`training_cases` refuses it.
+        split: the data set's own, from its source, or set by the grouped splitter, by patient; None until then.
     """
 
     case_id: str
@@ -60,18 +70,31 @@ class Case(_Frozen):
     role: Role
     label: str | None = None
     diagnoses: tuple[str, ...] = ()
+    differential: tuple[tuple[str, Weight], ...] = ()
     findings: tuple[Finding, ...] = ()
     patient_id: str | None = None
     lesion_id: str | None = None
     skin_tone: SkinTone | None = None
+    other_tones: tuple[SkinTone, ...] = ()
     age: int | None = Field(default=None, ge=0, le=120)
     sex: Literal["female", "male"] | None = None
     site: str | None = None
     history: tuple[str, ...] = ()
     modality: Modality | None = None
+    modalities: tuple[Modality, ...] = ()
     licence: str
     attribution: str = ""
+    evaluation_only: bool = False
     split: Split | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.modalities and len(self.modalities) != len(self.images):
+            raise ValueError("modalities are not one an image")
+        nodes, weights = [node for node, _ in self.differential], [weight for _, weight in self.differential]
+        if len(set(nodes)) < len(nodes) or weights != sorted(weights, reverse=True) or sum(weights) > 1 + 1e-4:
+            raise ValueError("differential repeats a node, is not sorted by weight, or sums to more than 1")
+        return self
 
     @property
     def group(self) -> str:
@@ -104,3 +127,19 @@ def read_cases(folder: Path) -> Iterator[Case]:
             raise UserError(
                 f"not a case ({' '.join(str(error).split())[:160]})", f"{path}:{number}", "Rebuild it."
             ) from None
+
+
+def training_cases(folder: Path) -> Iterator[Case]:
+    """Like :func:`read_cases`, for a builder of training data.
+
+    Raises:
+        UserError: also when a case is for evaluation only.
+    """
+    for case in read_cases(folder):
+        if case.evaluation_only:
+            raise UserError(
+                f"source {case.source} is for evaluation only",
+                f"{folder / CASES_FILE}, case {case.case_id}",
+                "Use its cases with eval/, and another source for training.",
+            )
+        yield case

@@ -17,7 +17,7 @@ STAGES = {
     "serve": ("start vLLM with the report schema and limits", "skinr1.serving.commands:serve_main"),
     "report": ("images -> a validated report from a running server", "skinr1.serving.commands:report_main"),
     "merge": ("adapter -> full model, checked for equal answers", "skinr1.merge"),
-    "taxonomy": ("show, lint or search the tree of diagnoses", "skinr1.taxonomy.show"),
+    "taxonomy": ("show, lint, search or compare trees of diagnoses", "skinr1.taxonomy.show"),
 }
 SCRIPTS = """\
 Training runs under torchrun, evaluation as scripts:

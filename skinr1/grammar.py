@@ -2,7 +2,8 @@
 
 A server's own schema compiler lets whitespace run free inside a structural tag and writes an enumerated 0.7 as
 0.69999999999999996 (xgrammar 0.2.8). This one is for the schemas this project generates: closed objects in
-declared order, bounded arrays, enumerations, constants and patterned strings; anything else is refused.
+declared order, bounded arrays, enumerations, constants, patterned strings and alternatives of these; anything else is
+refused.
 """
 
 import json
@@ -29,6 +30,8 @@ def longest_json(schema: Mapping[str, Any], definitions: Mapping[str, Any] | Non
     definitions = schema.get("$defs", {}) if definitions is None else definitions
     if "$ref" in schema:
         return longest_json(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    if "anyOf" in schema:
+        return max(longest_json(alternative, definitions) for alternative in schema["anyOf"])
     if values := _values(schema):
         return max(len(text.encode()) for text in values)
     if schema.get("type") == "object":
@@ -59,6 +62,8 @@ def _values(schema: Mapping[str, Any]) -> list[str]:
 def _expression(schema: Mapping[str, Any]) -> str:
     if "$ref" in schema:
         return _rule(schema["$ref"].rpartition("/")[2])
+    if "anyOf" in schema:
+        return f"({' | '.join(_expression(alternative) for alternative in schema['anyOf'])})"
     if values := _values(schema):
         return f"({' | '.join(map(_literal, values))})"
     if schema.get("type") == "object" and not schema.get("additionalProperties", True):

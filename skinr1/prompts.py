@@ -12,6 +12,7 @@ SYSTEM = (
 )
 REPORT_QUESTION = "Write the report for this case."
 CAPTION_QUESTION = "Describe the visible signs."
+DESCRIPTION_QUESTION = "Describe the signs. Name no disease; write the report without a diagnosis."
 
 
 def context(case: Case) -> str:
@@ -29,6 +30,11 @@ def context(case: Case) -> str:
 def question(case: Case) -> str:
     """The report question with the case's context in front."""
     return f"{context(case)}{REPORT_QUESTION}"
+
+
+def description_question(case: Case) -> str:
+    """Asks for signs only, with the case's context in front."""
+    return f"{context(case)}{DESCRIPTION_QUESTION}"
 
 
 def messages(text: str, images: int, system: str | None = SYSTEM) -> list[dict[str, Any]]:

@@ -8,9 +8,9 @@ force, except that reasoning may hold ``<`` where the server's grammar forbids i
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from skinr1.concepts import concept, concepts
 from skinr1.grammar import json_ebnf, longest_json
@@ -22,6 +22,8 @@ OPEN, CLOSE = "<think>", "</think>"
 MAX_THINKING = 4000
 MAX_FORCED_THINKING = 1200
 MAX_ANSWER = 20_000
+# Advice of a report without a diagnosis: take another image, or none, where signs are only described.
+WITHOUT_DIAGNOSIS: Final = ("new_image", "none")
 
 
 def _known_concept(name: str) -> str:
@@ -57,19 +59,37 @@ class Report(_Strict):
     """A structured report, version 1.
 
     ``differential`` is ranked, most probable first. ``diagnosis`` is a full taxonomy path and may be an inner
-    node when the leaf is not known. Fields that contradict each other (a condition that is not the diagnosis's
-    bucket, say) are valid here and counted by evaluation: a grammar cannot forbid them.
+    node when the leaf is not known. A report may decline to diagnose, whole or not at all: diagnosis and condition are
+    null, the differential is empty, and the advice is of :data:`WITHOUT_DIAGNOSIS`. Other fields that contradict each
+    other (a condition that is not the diagnosis's bucket, say) are valid here and counted by evaluation: a grammar
+    cannot forbid them.
     """
 
     schema_version: Literal["v1"]
     findings: Signs
-    diagnosis: str
-    condition: Bucket
-    differential: Annotated[tuple[DifferentialEntry, ...], Field(min_length=1, max_length=5)]
+    diagnosis: str | None
+    condition: Bucket | None
+    differential: Annotated[tuple[DifferentialEntry, ...], Field(max_length=5)]
     confidence: Literal["low", "moderate", "high"]
-    advice: Literal["self_care", "routine_visit", "prompt_visit", "urgent_visit"]
+    advice: Literal["self_care", "routine_visit", "prompt_visit", "urgent_visit", "new_image", "none"]
     citations: Annotated[tuple[PassageId, ...], Field(max_length=6)]
     disclaimer: Literal["Research software, not a medical device."]
+
+    @model_validator(mode="after")
+    def _diagnoses_or_declines(self) -> Self:
+        parts = {
+            self.diagnosis is None,
+            self.condition is None,
+            not self.differential,
+            self.advice in WITHOUT_DIAGNOSIS,
+        }
+        if len(parts) > 1:
+            raise ValueError("diagnosis, condition, differential and advice do not decline together")
+        return self
+
+    def nodes(self) -> tuple[str, ...]:
+        """Every diagnosis it names, the leading one first; empty when it declines."""
+        return (*filter(None, [self.diagnosis]), *(entry.diagnosis for entry in self.differential))
 
 
 @dataclass(frozen=True)
@@ -111,7 +131,7 @@ def parse(text: str, taxonomy: Taxonomy) -> Answer:
     body = body.strip()
     _check_json(body)
     report = _report(body)
-    for node in (report.diagnosis, *(entry.diagnosis for entry in report.differential)):
+    for node in report.nodes():
         if node not in taxonomy.nodes:
             raise InvalidAnswer("diagnosis", f"{node!r} is no taxonomy path")
     return Answer(thinking, report)
@@ -157,17 +177,33 @@ def json_schema(taxonomy: Taxonomy) -> dict[str, Any]:
     """JSON Schema of the report, with diagnoses and signs as closed enumerations.
 
     Bounded everywhere, so that constrained decoding ends: array lengths, string patterns, two-decimal
-    probabilities listed one by one.
+    probabilities listed one by one. Two alternatives: a report with a diagnosis, and one that declines.
     """
     schema = Report.model_json_schema()
-    entry = schema["$defs"]["DifferentialEntry"]["properties"]
-    schema["$defs"]["Diagnosis"] = {"type": "string", "enum": list(taxonomy.nodes)}
-    schema["$defs"]["Sign"] = {"type": "string", "enum": list(concepts())}
-    schema["properties"]["diagnosis"] = entry["diagnosis"] = {"$ref": "#/$defs/Diagnosis"}
+    definitions = schema.pop("$defs")
+    entry = definitions["DifferentialEntry"]["properties"]
+    definitions["Diagnosis"] = {"type": "string", "enum": list(taxonomy.nodes)}
+    definitions["Sign"] = {"type": "string", "enum": list(concepts())}
+    entry["diagnosis"] = {"$ref": "#/$defs/Diagnosis"}
     for signs in (schema["properties"]["findings"], entry["evidence_for"], entry["evidence_against"]):
         signs["items"] = {"$ref": "#/$defs/Sign"}
     entry["probability"] = {"enum": [step / 100 for step in range(101)]}
-    return schema
+    own = schema["properties"]
+    levels = own["advice"]["enum"]
+    given = {
+        "diagnosis": {"$ref": "#/$defs/Diagnosis"},
+        "condition": {"$ref": "#/$defs/Bucket"},
+        "differential": {**own["differential"], "minItems": 1},
+        "advice": {"enum": [level for level in levels if level not in WITHOUT_DIAGNOSIS]},
+    }
+    declined = {
+        "diagnosis": {"const": None},
+        "condition": {"const": None},
+        "differential": {"const": []},
+        "advice": {"enum": list(WITHOUT_DIAGNOSIS)},
+    }
+    variants = [{**schema, "properties": {**own, **changed}} for changed in (given, declined)]
+    return {"$defs": definitions, "anyOf": variants}
 
 
 def structural_tag(taxonomy: Taxonomy, max_thinking: int = MAX_FORCED_THINKING) -> dict[str, Any]:
@@ -199,6 +235,8 @@ def inconsistencies(report: Report, taxonomy: Taxonomy) -> list[str]:
     """Contradictions inside a valid report, one line each; evaluation counts them."""
 
     def faults() -> Iterable[str]:
+        if report.diagnosis is None:
+            return
         bucket = taxonomy.bucket(report.diagnosis)
         if bucket is not None and bucket is not report.condition:
             yield f"condition {report.condition} but the diagnosis is {bucket}"

@@ -1,10 +1,14 @@
-"""Sources: each yields Cases lazily, and a Rejection for every row it cannot use."""
+"""Sources: each yields Cases lazily, and a Rejection for every row it cannot use.
+
+Every source is a function ``(path, taxonomy, options) -> SourceRows``; :data:`data_builders.sources.catalogue.SOURCES`
+lists them. What each data set looks like on disk is in its module's docstring and in docs/sources.md.
+"""
 
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from skinr1.cases import Case
+from skinr1.cases import Case, Modality
 
 
 @dataclass(frozen=True)
@@ -13,6 +17,26 @@ class Rejection:
 
     where: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may say about a data set beyond where it lies.
+
+    Attributes:
+        seed: with the patient's id, decides who is dense.
+        dense_share: share of the patients whose findings are kept (role dense, where there is any); the others are
+            sparse: the label only.
+        licence: of images whose data set or row states none.
+        modality: of images whose table does not say it.
+        label_map: YAML label map of one's own images; data sets bring theirs.
+    """
+
+    seed: int = 0
+    dense_share: float = 0.5
+    licence: str = "unstated"
+    modality: Modality | None = None
+    label_map: str | None = None
 
 
 # The images of a yielded Case are paths of the source's own files (or, for the rendered clinic, RenderSpec URIs);
@@ -26,4 +50,4 @@ def chosen(seed: int, group: str, share: float) -> bool:
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
-__all__ = ["Rejection", "SourceRows", "chosen"]
+__all__ = ["Options", "Rejection", "SourceRows", "chosen"]

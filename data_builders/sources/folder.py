@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from data_builders.sources import Rejection, SourceRows, chosen
+from data_builders.sources import Options, Rejection, SourceRows, chosen
+from data_builders.sources.images import SUFFIXES
 from data_builders.sources.table import fitzpatrick, known, read_rows, sex, whole
 from skinr1.cases import Case, Finding, Role
 from skinr1.concepts import concepts
@@ -14,20 +15,11 @@ from skinr1.taxonomy import LabelMap, Taxonomy
 SOURCE = "folder"
 _REQUIRED = ("image", "label")
 _OPTIONAL = ("patient_id", "lesion_id", "age", "sex", "site", "modality", "fitzpatrick", "findings")
-_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".jp2"})
 
 Resolve = Callable[[str], tuple[str, ...]]
 
 
-def own_images(
-    path: Path,
-    taxonomy: Taxonomy,
-    *,
-    label_map: str | None = None,
-    licence: str = "unstated",
-    dense_share: float = 1.0,
-    seed: int = 0,
-) -> SourceRows:
+def own_images(path: Path, taxonomy: Taxonomy, options: Options) -> SourceRows:
     """Yields one case an image.
 
     Args:
@@ -35,16 +27,16 @@ def own_images(
             CSV) and, if wanted, patient_id, lesion_id, age, sex, site, modality, fitzpatrick, findings. Findings are
             separated by ``;``, an absent one is written ``no scale``. A row without label but with findings becomes
             a caption case.
-        label_map: YAML label map; without one a label is a name or path of the taxonomy.
+        options: ``label_map``: without one a label is a name or path of the taxonomy.
 
     Raises:
         UserError: nothing at ``path``, a needed column is missing, or the label map is faulty.
     """
-    resolve = _resolver(taxonomy, label_map)
+    resolve = _resolver(taxonomy, options.label_map)
     if path.is_dir():
-        yield from _from_folder(path, resolve, licence)
+        yield from _from_folder(path, resolve, options)
     elif path.is_file():
-        yield from _from_table(path, resolve, licence, dense_share, seed)
+        yield from _from_table(path, resolve, options)
     else:
         raise UserError("no such folder or CSV", str(path), "Correct the path.")
 
@@ -53,10 +45,10 @@ def _resolver(taxonomy: Taxonomy, label_map: str | None) -> Resolve:
     if label_map is None:
         return lambda label: tuple(sorted(taxonomy.resolve(label)))
     labels = LabelMap.load(label_map, taxonomy)
-    return lambda label: tuple(sorted(labels.resolve(label).nodes))
+    return labels.diagnoses
 
 
-def _from_folder(path: Path, resolve: Resolve, licence: str) -> SourceRows:
+def _from_folder(path: Path, resolve: Resolve, options: Options) -> SourceRows:
     files = sorted((file for file in path.rglob("*") if file.is_file()), key=lambda file: file.as_posix())
     if not files:
         raise UserError("folder holds no file", str(path), "Put images into one sub-folder a label.")
@@ -64,36 +56,27 @@ def _from_folder(path: Path, resolve: Resolve, licence: str) -> SourceRows:
         name = file.relative_to(path)
         if len(name.parts) < 2:
             yield Rejection(str(name), "lies in no label's sub-folder")
-        elif file.suffix.lower() not in _SUFFIXES:
-            yield Rejection(str(name), f"not an image by its name; known are {' '.join(sorted(_SUFFIXES))}")
+        elif file.suffix.lower() not in SUFFIXES:
+            yield Rejection(str(name), f"not an image by its name; known are {' '.join(sorted(SUFFIXES))}")
         else:
             try:
-                yield _case({"label": name.parts[0]}, str(name), name.as_posix(), file, resolve, licence, 0.0, 0)
+                yield _case({"label": name.parts[0]}, str(name), name.as_posix(), file, resolve, options)
             except UserError as error:
                 yield Rejection(str(name), str(error))
 
 
-def _from_table(path: Path, resolve: Resolve, licence: str, dense_share: float, seed: int) -> SourceRows:
+def _from_table(path: Path, resolve: Resolve, options: Options) -> SourceRows:
     for line, row in read_rows(path, _REQUIRED, _OPTIONAL):
         where = f"{path.name}:{line}"
         try:
             if not row["image"]:
                 raise UserError("no image named", where, "Fill the cell or remove the row.")
-            yield _case(row, where, row["image"], path.parent / row["image"], resolve, licence, dense_share, seed)
+            yield _case(row, where, row["image"], path.parent / row["image"], resolve, options)
         except UserError as error:
             yield Rejection(where, str(error))
 
 
-def _case(
-    row: Mapping[str, str],
-    where: str,
-    case_id: str,
-    image: Path,
-    resolve: Resolve,
-    licence: str,
-    dense_share: float,
-    seed: int,
-) -> Case:
+def _case(row: Mapping[str, str], where: str, case_id: str, image: Path, resolve: Resolve, options: Options) -> Case:
     label, patient = known(row.get("label", "")), known(row.get("patient_id", ""))
     findings = _findings(row.get("findings", ""), where)
     if label is None and not findings:
@@ -101,7 +84,7 @@ def _case(
     modality = known(row.get("modality", ""))
     if modality not in (None, "clinical", "dermoscopic"):
         raise UserError(f"modality is not clinical or dermoscopic: {modality!r}", where, "Correct the cell.")
-    dense = bool(findings) and chosen(seed, patient or case_id, dense_share)
+    dense = bool(findings) and chosen(options.seed, patient or case_id, options.dense_share)
     role = Role.CAPTION if label is None else Role.DENSE if dense else Role.SPARSE
     return Case.model_validate(
         {
@@ -119,7 +102,7 @@ def _case(
             "sex": sex(row.get("sex", ""), where),
             "site": known(row.get("site", "").lower()),
             "modality": modality,
-            "licence": licence,
+            "licence": options.licence,
         }
     )
 

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 from skinr1.concepts import mentioned
 from skinr1.knowledge.passages import Passage
+from skinr1.knowledge.sections import question_and_answer
 
 RULE_KINDS = ("morphology", "course")
 
 _CLAUSES = re.compile(r",|\b(?:but|although|though|whereas|however)\b", re.IGNORECASE)
 _DENIES_NEXT = re.compile(
-    r"\b(?:no|without|absent|absence of|free of|lack(?:s|ing)?|never|not(?! (?:only|always|typical|usual|common)\b))\b",
+    r"\b(?:no|without|absent|absence of|free (?:of|from)|devoid of|lack(?:s|ing)?|never"
+    r"|not(?! (?:only|always|typical|usual|common)\b))\b",
     re.IGNORECASE,
 )
 _DENIES_PREVIOUS = re.compile(
@@ -47,7 +49,7 @@ def rules(found: Iterable[Passage]) -> list[Rule]:
     made: dict[tuple[str, str, str], Rule] = {}
     for passage in found:
         if passage.kind in RULE_KINDS:
-            for concept, negated, frequency in signs(passage.text):
+            for concept, negated, frequency in signs(question_and_answer(passage.text)[1]):
                 for diagnosis in passage.diagnoses:
                     key = (diagnosis, concept, passage.id)
                     made.setdefault(key, Rule(diagnosis, concept, passage.id, negated, frequency))

@@ -59,7 +59,7 @@ def _f(sums: Array) -> Array:
 
 
 VALID = mean("valid_report_rate", lambda o, tree: float(o.answer is not None))
-TOP1 = mean("top1", lambda o, tree: hierarchy.top1(o))
+TOP1 = mean("top1", hierarchy.top1)
 HIERARCHICAL_F = hierarchical("hierarchical_f", _f)
 SENSITIVITY = mean("malignancy_sensitivity", condition.sensitivity)
 

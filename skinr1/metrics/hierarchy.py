@@ -9,6 +9,11 @@ from skinr1.metrics.outcomes import Outcome
 from skinr1.taxonomy import Taxonomy
 
 
+def as_fine_as(truth: str, predicted: str, taxonomy: Taxonomy) -> str:
+    """The prediction as finely as the truth is known: a label on a group leaves the subtype open, so any is right."""
+    return truth if truth in taxonomy.path(predicted) else predicted
+
+
 def shared_depth(a: str, b: str, taxonomy: Taxonomy) -> int:
     """Depth of the lowest common ancestor; 0 when only the root joins the two."""
     ancestor = taxonomy.lca(a, b)
@@ -22,15 +27,16 @@ def best_truth(outcome: Outcome, taxonomy: Taxonomy) -> str:
         depth = taxonomy.node(node).depth
         if outcome.predicted is None:
             return 0.0, depth
-        shared = shared_depth(outcome.predicted, node, taxonomy)
-        return 2 * shared / (taxonomy.node(outcome.predicted).depth + depth), depth
+        said = as_fine_as(node, outcome.predicted, taxonomy)
+        return 2 * shared_depth(said, node, taxonomy) / (taxonomy.node(said).depth + depth), depth
 
     return max(sorted(outcome.row.diagnoses), key=fitness)
 
 
-def top1(outcome: Outcome) -> float:
-    """1 when the given diagnosis is exactly one of the true nodes, else 0."""
-    return float(outcome.predicted in outcome.row.diagnoses)
+def top1(outcome: Outcome, taxonomy: Taxonomy) -> float:
+    """1 when the given diagnosis is one of the true nodes or below one, else 0."""
+    said = outcome.predicted
+    return float(said is not None and not set(taxonomy.path(said)).isdisjoint(outcome.row.diagnoses))
 
 
 def ancestor_counts(outcome: Outcome, taxonomy: Taxonomy) -> tuple[int, int, int]:
@@ -43,7 +49,8 @@ def ancestor_counts(outcome: Outcome, taxonomy: Taxonomy) -> tuple[int, int, int
     depth = taxonomy.node(truth).depth
     if outcome.predicted is None:
         return 0, depth, depth
-    return shared_depth(outcome.predicted, truth, taxonomy), taxonomy.node(outcome.predicted).depth, depth
+    said = as_fine_as(truth, outcome.predicted, taxonomy)
+    return shared_depth(said, truth, taxonomy), taxonomy.node(said).depth, depth
 
 
 def case_f(outcome: Outcome, taxonomy: Taxonomy) -> float:
@@ -68,10 +75,10 @@ def tree_distance(outcome: Outcome, taxonomy: Taxonomy) -> float:
     """
     if outcome.predicted is None:
         return taxonomy.node(best_truth(outcome, taxonomy)).depth + tree_depth(taxonomy)
-    depth = taxonomy.node(outcome.predicted).depth
+    said = {node: as_fine_as(node, outcome.predicted, taxonomy) for node in outcome.row.diagnoses}
     return min(
-        depth + taxonomy.node(node).depth - 2 * shared_depth(outcome.predicted, node, taxonomy)
-        for node in outcome.row.diagnoses
+        taxonomy.node(near).depth + taxonomy.node(node).depth - 2 * shared_depth(near, node, taxonomy)
+        for node, near in said.items()
     )
 
 

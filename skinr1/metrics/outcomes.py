@@ -64,12 +64,12 @@ class Outcome:
 
     @property
     def predicted(self) -> str | None:
-        """The diagnosis given; None when invalid."""
+        """The diagnosis given; None when invalid or declined."""
         return self.answer.report.diagnosis if self.answer else None
 
     @property
     def predicted_condition(self) -> Bucket | None:
-        """The lesion condition given; None when invalid."""
+        """The lesion condition given; None when invalid or declined."""
         return self.answer.report.condition if self.answer else None
 
 

@@ -65,10 +65,10 @@ class Exhibit:
 
 
 def mark(outcome: Outcome, taxonomy: Taxonomy) -> Mark:
-    """right: a true node exactly; near: same branch down to level 2; wrong; invalid."""
+    """right: a true node exactly; near: same branch down to level 2; wrong, no diagnosis included; invalid."""
     if outcome.predicted is None:
-        return INVALID
-    if top1(outcome):
+        return WRONG if outcome.answer else INVALID
+    if top1(outcome, taxonomy):
         return RIGHT
     near = any(shared_depth(outcome.predicted, node, taxonomy) >= NEAR_LEVEL for node in outcome.row.diagnoses)
     return NEAR if near else WRONG
@@ -118,12 +118,13 @@ def exhibits(
 def _reply(model: str, outcome: Outcome, taxonomy: Taxonomy) -> Reply:
     text = outcome.row.text
     report = outcome.answer.report if outcome.answer else None
+    named = outcome.predicted
     entries = report.differential if report else ()
     return Reply(
         model=model,
         mark=mark(outcome, taxonomy),
-        diagnosis=taxonomy.node(report.diagnosis).name if report else "",
-        path=_path(report.diagnosis, taxonomy) if report else "",
+        diagnosis="" if report is None else taxonomy.node(named).name if named else "no diagnosis",
+        path=_path(named, taxonomy) if named else "",
         report=report,
         rivals=tuple(taxonomy.node(entry.diagnosis).name for entry in entries),
         thinking=outcome.answer.thinking.strip() if outcome.answer else "",

@@ -23,8 +23,8 @@ Score = Callable[[Answer | None, Truth, Context], float]
 
 
 def exact(answer: Answer | None, truth: Truth, context: Context) -> float:
-    """1 when the diagnosis is one of the true nodes."""
-    return float(answer is not None and answer.report.diagnosis in truth.diagnoses)
+    """1 when the diagnosis is one of the true nodes or below one."""
+    return float(hierarchy.path_credit(answer, truth, context.taxonomy) == 1)
 
 
 REWARDS: dict[str, Score] = {

@@ -22,7 +22,8 @@ def condition_score(answer: Answer | None, truth: Truth) -> float:
 
 
 def condition_safety(answer: Answer | None, truth: Truth) -> float:
-    """1 minus the cost of the stated condition; 0 for an invalid answer, or where the truth has no single bucket."""
-    if answer is None or truth.condition is None:
+    """1 minus the cost of the stated condition; 0 for none stated, or where the truth has no single bucket."""
+    said = answer.report.condition if answer else None
+    if said is None or truth.condition is None:
         return 0.0
-    return 1.0 - COST[truth.condition][answer.report.condition]
+    return 1.0 - COST[truth.condition][said]

@@ -67,5 +67,7 @@ def is_honest(report: Report, taxonomy: Taxonomy) -> bool:
     if sum(probabilities) > 1.005 or probabilities != sorted(probabilities, reverse=True):
         return False
     named = [entry.diagnosis for entry in entries]
+    if not named:
+        return False
     above = {part for node in named for part in taxonomy.path(node)[:-1]}
     return named[0] == report.diagnosis and len(set(named)) == len(named) and above.isdisjoint(named)

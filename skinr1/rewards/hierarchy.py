@@ -1,4 +1,4 @@
-"""How near the diagnosis is to the truth in the tree, in [0, 1]; the best of several true nodes counts."""
+"""How near the diagnosis is to the truth in the tree, in [0, 1]; the best of several true nodes counts, none is 0."""
 
 import math
 from collections.abc import Callable
@@ -12,7 +12,7 @@ def path_credit(answer: Answer | None, truth: Truth, taxonomy: Taxonomy) -> floa
     """Depth of the predicted node over the length of the true path, if it lies on that path, else 0.
 
     Skin-R1's R_gran without its weight, with the full path as denominator (the paper's text; the released code
-    divides by the deepest option offered). A sibling, a descendant or a wrong branch earns 0.
+    divides by the deepest option offered). A sibling or a wrong branch earns 0.
     """
 
     def credit(said: tuple[str, ...], true: tuple[str, ...]) -> float:
@@ -27,7 +27,7 @@ def ancestor_f(answer: Answer | None, truth: Truth, taxonomy: Taxonomy) -> float
 
 
 def lca_depth(answer: Answer | None, truth: Truth, taxonomy: Taxonomy) -> float:
-    """Depth of the lowest common ancestor over the depth of the truth. A descendant of the truth earns all of it."""
+    """Depth of the lowest common ancestor over the depth of the truth."""
     return _best(lambda said, true: _shared(said, true) / len(true), answer, truth, taxonomy)
 
 
@@ -48,7 +48,12 @@ def _shared(said: tuple[str, ...], true: tuple[str, ...]) -> int:
 def _best(
     credit: Callable[[tuple[str, ...], tuple[str, ...]], float], answer: Answer | None, truth: Truth, taxonomy: Taxonomy
 ) -> float:
-    if answer is None:
+    if answer is None or answer.report.diagnosis is None:
         return 0.0
     said = taxonomy.path(answer.report.diagnosis)
-    return max((credit(said, taxonomy.path(node)) for node in truth.diagnoses), default=0.0)
+    return max((credit(_coarsened(said, true), true) for true in map(taxonomy.path, truth.diagnoses)), default=0.0)
+
+
+def _coarsened(said: tuple[str, ...], true: tuple[str, ...]) -> tuple[str, ...]:
+    """What was said as finely as the truth is known: a label on a group leaves the subtype open, so any is right."""
+    return true if said[: len(true)] == true else said

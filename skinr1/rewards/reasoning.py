@@ -18,12 +18,14 @@ def consistency(answer: Answer | None, taxonomy: Taxonomy) -> float:
     """
     if answer is None or inconsistencies(answer.report, taxonomy):
         return 0.0
+    diagnosis = answer.report.diagnosis
     said = {name for name, denied, _ in signs(answer.thinking) if not denied}
-    node = taxonomy.node(answer.report.diagnosis)
     words = f" {normalise(answer.thinking)} "
-    named = any(f" {normalise(label)} " in words for label in (node.name, *node.aliases))
-    borne_out = [name in said for name in answer.report.findings] + [named]
-    return sum(borne_out) / len(borne_out)
+    borne_out = [name in said for name in answer.report.findings]
+    if diagnosis is not None:
+        node = taxonomy.node(diagnosis)
+        borne_out.append(any(f" {normalise(label)} " in words for label in (node.name, *node.aliases)))
+    return sum(borne_out) / len(borne_out) if borne_out else 0.0
 
 
 def citations_exist(answer: Answer | None, passages: Container[str]) -> float:

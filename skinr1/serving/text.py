@@ -14,6 +14,8 @@ ADVICE = {
     "routine_visit": "routine visit to a dermatologist",
     "prompt_visit": "prompt visit to a dermatologist, within weeks",
     "urgent_visit": "urgent visit to a dermatologist, within days",
+    "new_image": "take another image",
+    "none": "none, signs are only described",
 }
 
 
@@ -37,10 +39,11 @@ def render_text(
         thinking: the model's reasoning, appended when given.
     """
     titles = titles or {}
-    path = " > ".join(taxonomy.node(node).name for node in taxonomy.path(report.diagnosis))
+    nodes = taxonomy.path(report.diagnosis) if report.diagnosis else ()
+    path = " > ".join(taxonomy.node(node).name for node in nodes) or "none: the report declines"
     lines = [
         _field("Diagnosis", path),
-        _field("Condition", report.condition.replace("_", "-")),
+        _field("Condition", (report.condition or "not judged").replace("_", "-")),
         _field("Confidence", report.confidence),
         _field("Advice", ADVICE[report.advice]),
         "",

@@ -13,11 +13,15 @@ from skinr1.taxonomy.tree import Taxonomy
 
 @dataclass(frozen=True)
 class LabelTarget:
-    """What one label means: the nodes it may denote and how sure the map is (0 to 1)."""
+    """What one label means: the nodes it may denote and how sure the map is (0 to 1).
+
+    A label without a node (``miscellaneous``, ``unknown``) has the reason in ``unmapped`` and no nodes.
+    """
 
     nodes: frozenset[str]
     confidence: float
     note: str = ""
+    unmapped: str = ""
 
 
 class LabelMap:
@@ -51,7 +55,7 @@ class LabelMap:
             if not resource.is_file():
                 raise UserError("no such shipped label map", repr(name_or_path), "Give a path to a YAML file instead.")
             text, name = resource.read_text(encoding="utf-8"), name_or_path
-        document = yaml.safe_load(text)
+        document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         labels = document.get("labels") if isinstance(document, dict) else None
         if not isinstance(labels, dict):
             raise UserError("no mapping `labels`", f"label map {name!r}", "Write `labels: {LABEL: {nodes: [path]}}`.")
@@ -66,9 +70,21 @@ class LabelMap:
             )
         return self.entries[label]
 
+    def diagnoses(self, label: str) -> tuple[str, ...]:
+        """Sorted nodes of a label, as a Case holds them. Raises UserError also when the label is unmapped."""
+        target = self.resolve(label)
+        if target.unmapped:
+            raise UserError(f"label has no diagnosis ({target.unmapped})", repr(label), "Nothing to do: it is listed.")
+        return tuple(sorted(target.nodes))
+
 
 def _target(label: object, entry: Any, name: str) -> LabelTarget:
     """One entry of a map; a single path in place of the list would be read letter by letter, so it is refused."""
+    if isinstance(entry, dict) and "unmapped" in entry:
+        reason = entry["unmapped"]
+        if len(entry) > 1 or not isinstance(reason, str) or not reason.strip():
+            raise UserError(f"label map {name!r}: unmapped without a reason", repr(label), "Write `unmapped: reason`.")
+        return LabelTarget(frozenset(), 0.0, unmapped=reason)
     nodes = entry.get("nodes") if isinstance(entry, dict) else None
     if not isinstance(nodes, list) or not nodes:
         raise UserError(f"label map {name!r} has no list of nodes", repr(label), "Write `nodes: [path, …]`.")

@@ -1,58 +1,21 @@
-"""The tree: path identity, aliases, ancestors, lowest common ancestor, risk bucket.
+"""The tree: path identity, aliases, ancestors, lowest common ancestor, risk bucket, codes.
 
 A node's id is its full path (``neoplasm/benign/melanocytic/common_nevus``), because names repeat in real
 trees: an id that is a bare name makes nevi malignant.
 """
 
-import difflib
 import hashlib
-import re
-import unicodedata
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterable
 from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from skinr1.errors import UserError
+from skinr1.taxonomy.node import Bucket, Node, normalise
+from skinr1.taxonomy.reading import Document, no_collection, read
+from skinr1.taxonomy.search import Candidate, LabelIndex
 
-
-class Bucket(StrEnum):
-    """Risk bucket of a diagnosis, stated at its node and never guessed from a name."""
-
-    BENIGN = "benign"
-    INDETERMINATE = "indeterminate"
-    MALIGNANT = "malignant"
-    NON_NEOPLASTIC = "non_neoplastic"
-
-
-@dataclass(frozen=True)
-class Node:
-    """One diagnosis or group. ``bucket`` is None only for a group whose members differ in risk."""
-
-    id: str
-    name: str
-    bucket: Bucket | None
-    aliases: tuple[str, ...] = ()
-
-    @property
-    def depth(self) -> int:
-        """Levels from the top; a top-level group has depth 1."""
-        return self.id.count("/") + 1
-
-    @property
-    def parent(self) -> str | None:
-        return self.id.rpartition("/")[0] or None
-
-
-def normalise(label: str) -> str:
-    """Case, accents, punctuation and plural-free comparison form of a label."""
-    ascii_text = unicodedata.normalize("NFKD", label).encode("ascii", "ignore").decode()
-    return " ".join(re.findall(r"[a-z0-9]+", ascii_text.lower()))
+__all__ = ["Bucket", "Candidate", "Node", "Taxonomy", "normalise"]
 
 
 class Taxonomy:
@@ -66,73 +29,117 @@ class Taxonomy:
         UserError: a path occurs twice, or a parent is missing.
     """
 
-    def __init__(self, nodes: list[Node], version: str = "unversioned"):
+    def __init__(self, nodes: Iterable[Node], version: str = "unversioned"):
         self.version = version
         self.nodes: dict[str, Node] = {}
+        self._paths: dict[str, tuple[str, ...]] = {}
+        self._children: dict[str, list[str]] = {}
         for node in nodes:
             if node.id in self.nodes:
                 raise UserError("path occurs twice in the taxonomy", node.id, "Keep one entry.")
-            if node.parent is not None and node.parent not in self.nodes:
-                raise UserError("parent is not in the taxonomy", node.id, f"Add {node.parent} before it.")
+            parent = node.parent
+            if parent is not None and parent not in self.nodes:
+                raise UserError("parent is not in the taxonomy", node.id, f"Add {parent} before it.")
             self.nodes[node.id] = node
+            self._paths[node.id] = (*self._paths[parent], node.id) if parent else (node.id,)
+            if parent:
+                self._children.setdefault(parent, []).append(node.id)
+        self._resolved: dict[str, frozenset[str]] = {}
 
     @classmethod
     def load(cls, path: Path | None = None) -> "Taxonomy":
-        """The shipped tree, or one in the same YAML form at ``path``."""
-        return _shipped() if path is None else cls.from_yaml(path.read_text(encoding="utf-8"))
+        """The shipped tree, or a user's: YAML of the same form, or a table that
+        :func:`skinr1.taxonomy.importing.read_taxonomy` reads (``.csv``, ``.json``).
+        """
+        if path is None:
+            return _shipped()
+        if path.suffix.lower() in {".csv", ".tsv", ".json"}:
+            from skinr1.taxonomy.importing import read_taxonomy  # here, because it builds on this module
+
+            return read_taxonomy(path)
+        try:
+            return cls.from_yaml(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"taxonomy is not readable ({error})", str(path), "Correct the path.") from None
 
     @classmethod
-    def from_yaml(cls, text: str) -> "Taxonomy":
-        """Reads ``version`` and a nested ``tree``; each node: name, bucket, aliases, children.
+    def from_yaml(cls, *texts: str) -> "Taxonomy":
+        """Reads one YAML text, or the parts of a tree in order (see :class:`skinr1.taxonomy.reading.Document`).
 
         Raises:
             UserError: not YAML, no version or tree, an unknown key or bucket, or what the constructor refuses.
         """
-        try:
-            document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        except yaml.YAMLError as error:
-            raise UserError(f"not YAML ({error})", "the taxonomy", "Correct the file.") from None
-        if not isinstance(document, dict) or not {"version", "tree"} <= document.keys():
-            raise UserError("no `version` and `tree`", "the taxonomy", "Write both at the top of the YAML.")
-        return cls(list(_walk(document["tree"], "", None)), version=str(document["version"]))
+        with no_collection():
+            version, nodes = read(map(Document.parse, texts))
+            return cls(nodes, version)
 
     @cached_property
     def hash(self) -> str:
         """Identity of the content, for manifests and reports."""
-        lines = "\n".join(f"{n.id}\t{n.name}\t{n.bucket}\t{'|'.join(n.aliases)}" for n in self.nodes.values())
+        lines = "\n".join(node.fingerprint for node in self.nodes.values())
         return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
     @cached_property
     def leaves(self) -> tuple[str, ...]:
-        parents = {node.parent for node in self.nodes.values()}
-        return tuple(node_id for node_id in self.nodes if node_id not in parents)
+        """Nodes without children."""
+        return tuple(node_id for node_id in self.nodes if node_id not in self._children)
+
+    @cached_property
+    def diagnoses(self) -> tuple[str, ...]:
+        """Leaves, and the groups that are diagnoses themselves."""
+        return tuple(node.id for node in self.nodes.values() if node.diagnosis)
 
     @cached_property
     def _by_label(self) -> dict[str, frozenset[str]]:
         index: dict[str, set[str]] = {}
         for node in self.nodes.values():
-            for label in (node.name, *node.aliases):
+            for label in node.labels:
                 index.setdefault(normalise(label), set()).add(node.id)
         return {label: frozenset(ids) for label, ids in index.items()}
 
+    @cached_property
+    def _by_code(self) -> dict[str, dict[str, frozenset[str]]]:
+        found: dict[str, dict[str, set[str]]] = {"icd10cm": {}, "isic": {}, "doid": {}}
+        for node in self.nodes.values():
+            for system, index in found.items():
+                for code in node.codes(system):
+                    index.setdefault(code, set()).add(node.id)
+        return {system: {code: frozenset(ids) for code, ids in index.items()} for system, index in found.items()}
+
+    @cached_property
+    def _search(self) -> LabelIndex:
+        return LabelIndex(
+            (label, node.id) for node in self.nodes.values() for label in dict.fromkeys(map(normalise, node.labels))
+        )
+
     def node(self, node_id: str) -> Node:
         """Raises UserError when ``node_id`` is not in the tree."""
-        if node_id not in self.nodes:
+        node = self.nodes.get(node_id)
+        if node is None:
             raise UserError("no such diagnosis path", repr(node_id), self._suggest(node_id.rpartition("/")[2]))
-        return self.nodes[node_id]
+        return node
 
     def path(self, node_id: str) -> tuple[str, ...]:
         """Ids from the top-level group to the node itself: the node's ancestors including the node."""
-        parts = self.node(node_id).id.split("/")
-        return tuple("/".join(parts[: i + 1]) for i in range(len(parts)))
+        path = self._paths.get(node_id)
+        return self._paths[self.node(node_id).id] if path is None else path
 
     def lca(self, a: str, b: str) -> str | None:
         """Lowest common ancestor (a node is its own ancestor); None when only the root joins them."""
-        shared = [x for x, y in zip(self.path(a), self.path(b), strict=False) if x == y]
-        return shared[-1] if shared else None
+        found = None
+        for one, other in zip(self.path(a), self.path(b), strict=False):
+            if one != other:
+                break
+            found = one
+        return found
 
     def children(self, node_id: str) -> tuple[str, ...]:
-        return tuple(n.id for n in self.nodes.values() if n.parent == node_id)
+        return tuple(self._children.get(node_id, ()))
+
+    def below(self, node_id: str) -> tuple[str, ...]:
+        """The node and all its descendants, in the tree's order."""
+        self.node(node_id)
+        return tuple(other for other, path in self._paths.items() if node_id in path)
 
     def bucket(self, node_id: str) -> Bucket | None:
         return self.node(node_id).bucket
@@ -143,38 +150,47 @@ class Taxonomy:
         Raises:
             UserError: nothing matches; the message lists the nearest names.
         """
-        if label in self.nodes:
-            return frozenset([label])
-        found = self._by_label.get(normalise(label))
+        found = self.labelled(label)
         if not found:
             raise UserError("unknown diagnosis label", repr(label), self._suggest(label))
         return found
 
+    def labelled(self, label: str) -> frozenset[str]:
+        """As :meth:`resolve`, but an empty set when nothing matches."""
+        known = self._resolved.get(label)
+        if known is not None:
+            return known
+        found = frozenset([label]) if label in self.nodes else self._by_label.get(normalise(label), frozenset())
+        if len(self._resolved) < 100_000:  # a stream of labels that never repeat must not fill the memory
+            self._resolved[label] = found
+        return found
+
+    def with_code(self, system: str, code: str) -> frozenset[str]:
+        """Nodes that carry a code of ``icd10cm``, ``isic`` or ``doid``; empty when none does.
+
+        Raises:
+            UserError: an unknown system.
+        """
+        if system not in self._by_code:
+            raise UserError("unknown code system", repr(system), f"Use one of: {', '.join(self._by_code)}.")
+        return self._by_code[system].get(code, frozenset())
+
+    def candidates(self, label: str, limit: int = 5) -> tuple[Candidate, ...]:
+        """Nodes whose labels look most like a text, best first; see :class:`skinr1.taxonomy.search.LabelIndex`."""
+        return self._search.nearest(normalise(label.replace("_", " ")), limit)
+
     def _suggest(self, label: str) -> str:
-        near = difflib.get_close_matches(normalise(label.replace("_", " ")), sorted(self._by_label), n=3, cutoff=0.5)
+        near = [candidate.label for candidate in self.candidates(label, 3) if candidate.score >= 0.5]
         hint = f"Did you mean {', '.join(repr(name) for name in near)}? " if near else ""
         return hint + "Use a path or name of the taxonomy, or map the label to nodes in a label map."
 
 
 @lru_cache(maxsize=1)
 def _shipped() -> Taxonomy:
-    return Taxonomy.from_yaml(files("skinr1.taxonomy").joinpath("skin.yaml").read_text(encoding="utf-8"))
+    return Taxonomy.from_yaml(*shipped_texts().values())
 
 
-def _walk(tree: Mapping[str, Any], prefix: str, bucket: Bucket | None) -> Iterator[Node]:
-    """A bucket stated at a group holds for members that state none; names never decide it."""
-    for key, entry in tree.items():
-        entry = entry or {}
-        unknown = set(entry) - {"name", "bucket", "aliases", "children"}
-        node_id = f"{prefix}{key}"
-        if unknown:
-            raise UserError(f"unknown key {sorted(unknown)[0]!r} in the taxonomy", node_id, "Correct the YAML.")
-        own = _bucket(entry["bucket"], node_id) if "bucket" in entry else bucket
-        yield Node(node_id, entry.get("name", key.replace("_", " ")), own, tuple(entry.get("aliases", ())))
-        yield from _walk(entry.get("children", {}), f"{node_id}/", own)
-
-
-def _bucket(value: Any, node_id: str) -> Bucket:
-    if value not in list(Bucket):
-        raise UserError(f"unknown bucket {value!r}", node_id, f"Use one of: {', '.join(Bucket)}.")
-    return Bucket(value)
+def shipped_texts() -> dict[str, str]:
+    """File name -> YAML of the parts of the shipped tree, in their order."""
+    parts = sorted((part for part in files("skinr1.taxonomy").joinpath("skin").iterdir()), key=lambda part: part.name)
+    return {part.name: part.read_text(encoding="utf-8") for part in parts if part.name.endswith(".yaml")}

@@ -5,13 +5,12 @@ from functools import cached_property
 from typing import NamedTuple
 
 from skinr1.cases import Case
-from skinr1.concepts import concept, concepts
-from skinr1.knowledge import Edge, Knowledge, Rule
+from skinr1.concepts import concept
+from skinr1.knowledge import Edge, Knowledge
 from skinr1.taxonomy import Bucket, Taxonomy
+from skinr1.trajectories.findings import Findings, in_order, rank
 from skinr1.trajectories.model import Claim
-
-# Words of Rule.frequency for a sign that the textbook allows without expecting it.
-OCCASIONAL = ("sometimes", "occasional", "occasionally", "rare", "rarely", "may", "can")
+from skinr1.trajectories.textbooks import Shelf, Textbook, shelf
 
 
 class Ungrounded(Exception):
@@ -24,74 +23,6 @@ class Reason(NamedTuple):
     sign: str
     passage: str
     claims: tuple[Claim, ...]
-
-
-def in_order(names: set[str]) -> tuple[str, ...]:
-    """Concepts in the order of the vocabulary."""
-    return tuple(name for name in concepts() if name in names)
-
-
-@dataclass(frozen=True)
-class Findings:
-    """Annotations of one case, each in vocabulary order: seen on the image, told by the patient, absent."""
-
-    seen: tuple[str, ...]
-    told: tuple[str, ...]
-    absent: tuple[str, ...]
-
-    @classmethod
-    def of(cls, case: Case) -> "Findings":
-        """A complaint counts wherever it is recorded; an image cannot show it, so it is told, not seen."""
-        named = {*case.present(), *(name for name in case.history if name in concepts())}
-        told = {name for name in named if concept(name).group == "history"}
-        return cls(in_order(named - told), in_order(told), in_order(set(case.absent()) - named))
-
-    @property
-    def present(self) -> tuple[str, ...]:
-        return self.seen + self.told
-
-
-class Textbook:
-    """The rules of one diagnosis: concepts it shows, concepts it is said not to show."""
-
-    def __init__(self, node: str, knowledge: Knowledge):
-        self.node = node
-        self.shown: dict[str, Rule] = {}
-        self.denied: dict[str, Rule] = {}
-        rules = sorted(knowledge.rules_of(node), key=lambda rule: rule.passage)
-        for rule in rules:
-            (self.denied if rule.negated else self.shown).setdefault(rule.concept, rule)
-        self.passages: dict[str, set[str]] = {}
-        for rule in rules:
-            if not rule.negated:
-                self.passages.setdefault(rule.passage, set()).add(rule.concept)
-
-    def passage_for(self, *names: str) -> str:
-        """A passage whose rules cover the first name and most of the others."""
-        holding = [passage for passage, covered in self.passages.items() if names[0] in covered]
-        return min(holding, key=lambda passage: (-len(self.passages[passage] & set(names)), passage))
-
-    def missing(self, findings: Findings) -> tuple[str, ...]:
-        """Typical signs annotated absent, unless another rule sign of the same group is there instead.
-
-        Signs of a group are alternatives: a papule is no argument against a disease of papules or macules.
-        """
-        met = self.met(findings)
-        return tuple(name for name in findings.absent if self.typical(name) and concept(name).group not in met)
-
-    def met(self, findings: Findings) -> set[str]:
-        """Groups of which a sign that the rules cover is present."""
-        return {concept(name).group for name in findings.present if name in self.shown}
-
-    def typical(self, name: str) -> bool:
-        """Whether the textbook expects the sign, not merely allows it."""
-        return name in self.shown and self.shown[name].frequency not in OCCASIONAL
-
-    def score(self, findings: Findings) -> int:
-        """Supporting minus contradicting signs of the case."""
-        supporting = sum(name in self.shown for name in findings.present)
-        denied = sum(name in self.denied for name in findings.present)
-        return supporting - denied - len(self.missing(findings))
 
 
 def truth_node(case: Case, taxonomy: Taxonomy) -> str:
@@ -120,41 +51,61 @@ def shared_bucket(nodes: tuple[str, ...], taxonomy: Taxonomy) -> Bucket | None:
 
 @dataclass(frozen=True)
 class View:
-    """One case beside the textbook: all that a trajectory may draw on."""
+    """One case beside the textbook: all that a trajectory may draw on.
+
+    What needs the label raises :class:`Ungrounded` when it is asked for and cannot be had.
+    """
 
     case: Case
     knowledge: Knowledge
     taxonomy: Taxonomy
-    truth: Textbook
-    condition: Bucket
-    findings: Findings
 
-    @classmethod
-    def of(cls, case: Case, knowledge: Knowledge, taxonomy: Taxonomy) -> "View":
-        """Raises Ungrounded when the case has no label, no single risk bucket, or no recorded sign of its diagnosis."""
-        truth = Textbook(truth_node(case, taxonomy), knowledge)
-        condition = shared_bucket(case.diagnoses, taxonomy)
-        if condition is None:
+    @cached_property
+    def findings(self) -> Findings:
+        return Findings.of(self.case)
+
+    @cached_property
+    def shelf(self) -> Shelf:
+        return shelf(self.knowledge)
+
+    @cached_property
+    def condition(self) -> Bucket:
+        """Raises Ungrounded when the label has no single risk bucket."""
+        found = shared_bucket(self.case.diagnoses, self.taxonomy)
+        if found is None:
             raise Ungrounded("label has no single risk bucket")
-        view = cls(case, knowledge, taxonomy, truth, condition, Findings.of(case))
-        if not view.findings.present:
-            raise Ungrounded("no sign is annotated as present")
-        if not view.supporting:
-            raise Ungrounded("no textbook rule of the diagnosis matches a sign of the case")
-        return view
+        return found
 
-    @property
+    def require_assessable(self) -> None:
+        """Raises Ungrounded when something is annotated against the image itself."""
+        if self.findings.quality:
+            raise Ungrounded(f"image cannot be assessed: {', '.join(self.findings.quality)}")
+
+    @cached_property
+    def truth(self) -> Textbook:
+        """The rules of the label's node.
+
+        Raises Ungrounded when the image cannot be assessed, the case has no label or no single risk bucket, or no
+        recorded sign is one of its diagnosis.
+        """
+        self.require_assessable()
+        truth = self.shelf.book(truth_node(self.case, self.taxonomy))
+        _ = self.condition  # raises
+        if not self.findings.present:
+            raise Ungrounded("no sign is annotated as present")
+        if not any(name in truth.shown for name in self.findings.present):
+            raise Ungrounded("no textbook rule of the diagnosis matches a sign of the case")
+        return truth
+
+    @cached_property
     def supporting(self) -> tuple[str, ...]:
         """Signs of the case that a rule of the true diagnosis covers."""
         return tuple(name for name in self.findings.present if name in self.truth.shown)
 
-    @cached_property
-    def edges(self) -> dict[str, tuple[Edge, ...]]:
+    @property
+    def edges(self) -> dict[str, list[Edge]]:
         """Rival -> what the differential graph says for the truth against it, in a fixed order."""
-        edges: dict[str, list[Edge]] = {}
-        for edge in sorted(self.knowledge.rivals_of(self.truth.node), key=lambda e: (e.rival, e.passage)):
-            edges.setdefault(edge.rival, []).append(edge)
-        return {rival: tuple(found) for rival, found in edges.items()}
+        return self.shelf.edges.get(self.truth.node, {})
 
     @cached_property
     def rivals(self) -> tuple[Textbook, ...]:
@@ -162,8 +113,22 @@ class View:
         truth = self.truth.node
         own = {*self.taxonomy.path(truth), *self.case.diagnoses}
         nodes = [r for r in self.edges if r not in own and truth not in self.taxonomy.path(r)]
-        books = [Textbook(node, self.knowledge) for node in nodes]
+        books = [self.shelf.book(node) for node in nodes]
         return tuple(sorted(books, key=lambda book: (-len(self.shared(book)), book.node)))
+
+    @cached_property
+    def contested(self) -> dict[str, Textbook]:
+        """Node of the truth's path -> the diagnosis of its other branches that shares most signs of the case.
+
+        Levels that no diagnosis of another branch contests are left out.
+        """
+        best: dict[int, tuple[int, str, Textbook]] = {}
+        for level, book in self.shelf.forks(self.truth.node):
+            shared = sum(name in book.shown for name in self.supporting)
+            if shared and book.node not in self.case.diagnoses:
+                best[level] = min(best.get(level, (0, "", book)), (-shared, book.node, book))
+        path = self.taxonomy.path(self.truth.node)
+        return {path[level]: best[level][2] for level in sorted(best)}
 
     def name(self, node: str) -> str:
         return self.taxonomy.node(node).name
@@ -175,9 +140,8 @@ class View:
     def distinctive(self, limit: int) -> tuple[str, ...]:
         """Supporting signs that fewest rivals show, at most ``limit``, in vocabulary order."""
         crowd = {name: sum(name in rival.shown for rival in self.rivals) for name in self.supporting}
-        order = list(concepts())
-        chosen = sorted(self.supporting, key=lambda name: (crowd[name], order.index(name)))[:limit]
-        return in_order(set(chosen))
+        chosen = sorted(self.supporting, key=lambda name: (crowd[name], rank(name)))[:limit]
+        return in_order(chosen)
 
     def favours(self, rival: Textbook) -> list[Reason]:
         """Signs of the case that speak for the truth against a rival, best first.
@@ -186,7 +150,7 @@ class View:
         """
         reasons = []
         truth = self.truth.node
-        for edge in self.edges[rival.node]:
+        for edge in self.edges.get(rival.node, ()):
             for name in self.findings.present:
                 if name in edge.signs and name not in rival.shown:
                     said = Claim("edge", name, truth, rival.node, edge.passage)
@@ -206,9 +170,9 @@ class View:
         """Signs of a rival that are annotated absent here, those the graph names first."""
         reasons = []
         met = rival.met(self.findings)
-        for edge in sorted(self.knowledge.rivals_of(rival.node), key=lambda e: e.passage):
+        for edge in self.shelf.edges.get(rival.node, {}).get(self.truth.node, ()):
             for name in self.findings.absent:
-                if edge.rival == self.truth.node and name in edge.signs and concept(name).group not in met:
+                if name in edge.signs and concept(name).group not in met:
                     said = Claim("edge", name, rival.node, self.truth.node, edge.passage)
                     reasons.append(Reason(name, edge.passage, (Claim("absent", name), said)))
         for name in rival.missing(self.findings):

@@ -1,24 +1,25 @@
 """The grounding check: nothing in a trajectory that the case or the textbook does not say.
 
-Two halves. Claims against the world: each claim of a step holds on the case or in the textbook. Text against claims:
-a step's words name exactly the signs, diagnoses and passages that it claims, so rewritten words can add nothing.
+Three parts. Claims against the world: each claim of a step holds on the case or in the textbook. Text against claims:
+a step's words name exactly the signs, diagnoses and passages that it claims. Text against the world:
+:mod:`skinr1.trajectories.free_text` reads every sentence as if nothing were known of how it was written.
 """
 
-import re
 from collections.abc import Iterator
-from functools import lru_cache
 
 from skinr1.cases import Case
-from skinr1.concepts import concepts, mentioned
 from skinr1.knowledge import Knowledge
 from skinr1.taxonomy import Taxonomy
-from skinr1.trajectories.evidence import Findings, Ungrounded, truth_node
-from skinr1.trajectories.kinds import CITATION, citations
-from skinr1.trajectories.model import Claim, Step, Trajectory
+from skinr1.trajectories.evidence import Ungrounded, truth_node
+from skinr1.trajectories.findings import Findings
+from skinr1.trajectories.free_text import faults
+from skinr1.trajectories.kinds import UNDIAGNOSED
+from skinr1.trajectories.model import Claim, Step, Trajectory, type_of
+from skinr1.trajectories.reading import Sentence, diagnoses_named, sentences
+from skinr1.trajectories.steps import CHECKLIST, CITATION, citations
+from skinr1.trajectories.textbooks import Shelf, shelf
 
-_CLAUSE = re.compile(r"[.,;:]|\b(?:and|but)\b")
-_NEGATION = re.compile(r"\b(?:no|not|without|absent|absence|lacks?|lacking|never|nor)\b")
-_SOURCES = {"finding": "annotation", "conclusion": "label"}
+_SOURCES = {"finding": "annotation", "conclusion": "label", "ranking": "label", "checklist": CHECKLIST}
 
 
 def check(trajectory: Trajectory, case: Case, knowledge: Knowledge, taxonomy: Taxonomy | None = None) -> list[str]:
@@ -39,30 +40,36 @@ def _faults(trajectory: Trajectory, case: Case, knowledge: Knowledge, taxonomy: 
         yield "report cites other passages than the text"
     findings = Findings.of(case)
     for name in trajectory.report.findings:
-        if name not in findings.seen:
+        if name not in findings.seen + findings.quality:
             yield f"report finds {name}, which is not annotated"
     for number, step in enumerate(trajectory.steps):
         where = f"step {number} ({step.kind})"
         for claim in step.claims:
-            if not _holds(claim, findings, knowledge):
+            if not _holds(claim, findings, shelf(knowledge)):
                 yield f"{where}: not true: {_spell(claim)}"
-        yield from (f"{where}: {fault}" for fault in _text_faults(step, knowledge, taxonomy))
-        yield from (f"{where}: {fault}" for fault in _form_faults(step))
-    yield from _argument_faults(trajectory, case, taxonomy)
+        read = list(sentences(step.text, taxonomy))
+        yield from (f"{where}: {fault}" for fault in _text_faults(step, read, trajectory, taxonomy))
+        yield from (f"{where}: {fault}" for fault in _form_faults(step, trajectory))
+    if trajectory.kind in UNDIAGNOSED:
+        yield from _undiagnosed_faults(trajectory, findings, taxonomy)
+    else:
+        yield from _argument_faults(trajectory, case, taxonomy)
+    for fault in faults(trajectory.text, case, findings, knowledge, taxonomy):
+        yield f"{fault.why}, in {fault.sentence!r}"
 
 
-def _holds(claim: Claim, findings: Findings, knowledge: Knowledge) -> bool:
+def _holds(claim: Claim, findings: Findings, books: Shelf) -> bool:
     if claim.says == "present":
-        return claim.concept in findings.present
+        return claim.concept in findings.present + findings.quality
     if claim.says == "absent":
         return claim.concept in findings.absent
     if claim.diagnosis is None:
         return False
     if claim.says == "edge":
-        edges = knowledge.rivals_of(claim.diagnosis)
-        return any(e.rival == claim.rival and claim.concept in e.signs and e.passage == claim.passage for e in edges)
-    shown = [r.passage for r in knowledge.rules_of(claim.diagnosis) if r.concept == claim.concept and not r.negated]
-    return not shown if claim.says == "no_rule" else claim.passage in shown
+        return (claim.diagnosis, claim.rival, claim.concept) in books.compared.get(claim.passage or "", ())
+    if claim.says == "no_rule":
+        return claim.concept not in books.book(claim.diagnosis).shown
+    return claim.concept in books.book(claim.diagnosis).passages.get(claim.passage or "", ())
 
 
 def _spell(claim: Claim) -> str:
@@ -70,9 +77,10 @@ def _spell(claim: Claim) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _form_faults(step: Step) -> Iterator[str]:
+def _form_faults(step: Step, trajectory: Trajectory) -> Iterator[str]:
     """A finding says only what is annotated and rests on the annotation; other steps rest on what they cite."""
-    wanted = _SOURCES.get(step.kind)
+    blind = step.kind in ("finding", "checklist") or trajectory.kind in UNDIAGNOSED
+    wanted = "annotation" if trajectory.kind in UNDIAGNOSED else _SOURCES.get(step.kind)
     if wanted is not None and step.source != wanted:
         yield f"source is {step.source}, not {wanted}"
     if wanted is None and step.source not in CITATION.findall(step.text):
@@ -81,28 +89,48 @@ def _form_faults(step: Step) -> Iterator[str]:
         yield "a finding claims textbook knowledge"
     if step.kind in ("finding", "knowledge") and not step.claims:
         yield "claims nothing"
-    if step.kind != "finding" and not step.saw_answer:
+    if not blind and not step.saw_answer:
         yield "was chosen by the label but does not say so"
 
 
-def _text_faults(step: Step, knowledge: Knowledge, taxonomy: Taxonomy) -> Iterator[str]:
-    cited = CITATION.findall(step.text)
-    for passage in cited:
-        if passage not in knowledge.passages:
-            yield f"cites {passage}, which does not exist"
+def _text_faults(step: Step, read: list[Sentence], trajectory: Trajectory, taxonomy: Taxonomy) -> Iterator[str]:
+    clauses = [clause for sentence in read for clause in sentence.clauses]
+    cited = {passage for clause in clauses for passage in clause.passages}
     claimed = {claim.passage for claim in step.claims if claim.passage}
-    if set(cited) != claimed:
-        yield f"cites {sorted(set(cited))} but rests on {sorted(claimed)}"
-    said = _signs(step.text, taxonomy)
+    if cited != claimed:
+        yield f"cites {sorted(cited)} but rests on {sorted(claimed)}"
+    said = {(sign.concept, not sign.denied) for clause in clauses for sign in clause.signs}
     meant = _meant(step)
     if said != meant:
         odd = sorted(f"{'' if present else 'no '}{name}" for name, present in said ^ meant)
         yield f"words and claims differ: {', '.join(odd)}"
-    about = set() if step.about is None else {taxonomy.node(step.about).name.lower()}
-    if _names(step.text, taxonomy) | about != about:
-        yield f"names {', '.join(sorted(_names(step.text, taxonomy) - about))}"
-    if not all(name in step.text.lower() for name in about):
-        yield f"does not name {', '.join(sorted(about))}"
+    named = [name for clause in clauses for name in clause.names]
+    wanted = _wanted(step, trajectory)
+    allowed = {*wanted, *_levels(step, trajectory, taxonomy)}
+    for text, nodes in named:
+        if not nodes & allowed:
+            yield f"names {text}"
+    for node in wanted:
+        if not any(node in nodes for _, nodes in named):
+            yield f"does not name {taxonomy.node(node).name}"
+    for sentence in read:
+        if sentence.type != type_of(step.kind):
+            yield f"reads as {sentence.type}"
+
+
+def _wanted(step: Step, trajectory: Trajectory) -> tuple[str, ...]:
+    """Nodes that a step must name."""
+    if step.kind == "ranking":
+        return tuple(entry.diagnosis for entry in trajectory.report.differential)
+    return () if step.about is None else (step.about,)
+
+
+def _levels(step: Step, trajectory: Trajectory, taxonomy: Taxonomy) -> tuple[str, ...]:
+    """The node of the diagnosis's path where the rival of a step down the tree takes another branch."""
+    truth = trajectory.report.diagnosis
+    if step.kind != "level" or step.about is None or truth is None:
+        return ()
+    return tuple(node for node in taxonomy.path(truth) if node not in taxonomy.path(step.about))[:1]
 
 
 def _meant(step: Step) -> set[tuple[str, bool]]:
@@ -110,21 +138,15 @@ def _meant(step: Step) -> set[tuple[str, bool]]:
     return {(claim.concept, claim.concept not in absent) for claim in step.claims if claim.says != "no_rule"}
 
 
-def _signs(text: str, taxonomy: Taxonomy) -> set[tuple[str, bool]]:
-    """(sign, said to be present) for every sign in a text; a negation reaches to the end of its clause."""
-    plain = _name_pattern(taxonomy).sub(" ", CITATION.sub(" ", text).lower())
-    return {(name, _NEGATION.search(clause) is None) for clause in _CLAUSE.split(plain) for name in mentioned(clause)}
-
-
-def _names(text: str, taxonomy: Taxonomy) -> set[str]:
-    return set(_name_pattern(taxonomy).findall(CITATION.sub(" ", text).lower()))
-
-
-@lru_cache(maxsize=4)
-def _name_pattern(taxonomy: Taxonomy) -> re.Pattern[str]:
-    """Names of all diagnoses, longest first: ``plaque psoriasis`` must not count as the sign ``plaque``."""
-    names = {node.name.lower() for node in taxonomy.nodes.values()} - {name.lower() for name in concepts()}
-    return re.compile(r"\b(?:" + "|".join(map(re.escape, sorted(names, key=lambda n: (-len(n), n)))) + r")\b")
+def _undiagnosed_faults(trajectory: Trajectory, findings: Findings, taxonomy: Taxonomy) -> Iterator[str]:
+    """No name of a disease anywhere, and a new image wanted exactly where this one cannot be assessed."""
+    report = trajectory.report
+    yield from (f"names a diagnosis: {node}" for node in report.nodes())
+    yield from (f"names a diagnosis: {name}" for name in diagnoses_named(trajectory.text, taxonomy))
+    if (trajectory.kind == "refusal") != bool(findings.quality) or (report.advice == "new_image") != bool(
+        findings.quality
+    ):
+        yield "declines without a reason in the image, or describes what cannot be assessed"
 
 
 def _argument_faults(trajectory: Trajectory, case: Case, taxonomy: Taxonomy) -> Iterator[str]:
@@ -137,7 +159,12 @@ def _argument_faults(trajectory: Trajectory, case: Case, taxonomy: Taxonomy) -> 
     last = trajectory.steps[-1] if trajectory.steps else None
     if last is None or last.kind != "conclusion" or last.about != truth or trajectory.report.diagnosis != truth:
         yield f"does not conclude {truth}"
-    says = [claim for step in trajectory.steps if step.kind == "comparison" for claim in step.claims]
+    argued = [step.claims for step in trajectory.steps if step.kind in ("comparison", "level")]
+    says = [claim for claims in argued for claim in claims]
+    if trajectory.kind in ("descent", "compared") and not all(
+        any(_is_reason(claim, list(claims), truth) for claim in claims) for claims in argued
+    ):
+        yield "a rival is rejected without a reason in this case"
     if trajectory.kind in ("kept", "switched") and not any(_is_reason(claim, says, truth) for claim in says):
         yield "a rival is rejected without a reason in this case"
     if trajectory.kind == "switched" and not any(

@@ -1,12 +1,20 @@
 """What a trajectory is: steps of text, each with the claims it makes and where they come from."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from skinr1.report import Answer, Report
 
-StepKind = Literal["finding", "knowledge", "comparison", "conclusion"]
+StepKind = Literal["finding", "knowledge", "comparison", "conclusion", "level", "ranking", "checklist"]
+SentenceType = Literal["observation", "knowledge", "inference"]
 Wording = Literal["template", "rewritten", "rewrite refused"]
+
+
+def type_of(kind: StepKind) -> SentenceType:
+    """The type of a step's sentences: a finding observes, a knowledge step reports the book, all others combine."""
+    if kind == "finding":
+        return "observation"
+    return "knowledge" if kind == "knowledge" else "inference"
 
 
 @dataclass(frozen=True)
@@ -30,7 +38,7 @@ class Step:
     """One sentence of reasoning.
 
     Attributes:
-        source: ``annotation``, ``label`` or the id of the passage it rests on.
+        source: ``annotation``, ``label``, ``seven_point`` or the id of the passage it rests on.
         saw_answer: whether choosing or writing it used the label.
         about: node id of the diagnosis it names, if any.
         wording: who worded it; a refused rewrite keeps the template's words and says so.
@@ -46,8 +54,8 @@ class Step:
 
     def provenance(self) -> dict[str, Any]:
         """The step as plain data, without empty claim fields."""
-        claims = [{key: value for key, value in asdict(claim).items() if value is not None} for claim in self.claims]
-        return {**asdict(self), "claims": claims}
+        claims = [{key: value for key, value in vars(claim).items() if value is not None} for claim in self.claims]
+        return {**vars(self), "claims": claims}
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,18 @@ weighs like a rival 2 below. Weights are normalised and rounded to two decimals,
 Confidence. From the lead of the truth over the next: high from 0.6, moderate from 0.35, else low.
 
 Advice. Malignant: urgent visit. Indeterminate or infectious: prompt visit. Other diseases: routine visit. Benign
-growths: self-care, or a routine visit when confidence is low.
+growths: self-care, or a routine visit when confidence is low. Without a diagnosis: a new image where the present one
+cannot be assessed, else none.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 from skinr1.report import DISCLAIMER, SCHEMA_VERSION, DifferentialEntry, Report
 from skinr1.taxonomy import Bucket
-from skinr1.trajectories.evidence import Textbook, View
+from skinr1.trajectories.evidence import View
+from skinr1.trajectories.textbooks import Textbook
 
 ENTRIES, FOR, AGAINST = 3, 3, 2
 MAX_SIGNS, MAX_CITATIONS = 8, 6
@@ -25,11 +28,11 @@ Confidence = Literal["low", "moderate", "high"]
 Advice = Literal["self_care", "routine_visit", "prompt_visit", "urgent_visit"]
 
 
-def report_of(view: View, citations: tuple[str, ...], considered: Textbook | None = None) -> Report:
-    """The report on a case; ``considered`` is a rival that the reasoning names and the differential must list."""
-    rivals = list(view.rivals[: ENTRIES - 1])
-    if considered is not None and considered not in rivals:
-        rivals[-1:] = [considered]
+def report_of(view: View, citations: tuple[str, ...], considered: Sequence[Textbook] = ()) -> Report:
+    """The report on a case; ``considered`` are rivals that the reasoning names and the differential must list."""
+    others_first = [rival for rival in view.rivals if rival not in considered]
+    listed = {*considered, *others_first[: max(0, ENTRIES - 1 - len(considered))]}
+    rivals = [*(rival for rival in view.rivals if rival in listed), *(c for c in considered if c not in view.rivals)]
     top, others = probabilities(view.truth.score(view.findings), [rival.score(view.findings) for rival in rivals])
     ranked = sorted(zip(rivals, others, strict=True), key=lambda pair: -pair[1])
     entries = [_entry(view, view.truth, top), *(_entry(view, rival, share) for rival, share in ranked)]
@@ -43,6 +46,22 @@ def report_of(view: View, citations: tuple[str, ...], considered: Textbook | Non
         confidence=confidence,
         advice=_advice(view.truth.node, view.condition, confidence),
         citations=citations[:MAX_CITATIONS],
+        disclaimer=DISCLAIMER,
+    )
+
+
+def undiagnosed(view: View) -> Report:
+    """The report that describes without a diagnosis, or asks for a new image where this one cannot be assessed."""
+    quality = view.findings.quality
+    return Report(
+        schema_version=SCHEMA_VERSION,
+        findings=quality or view.findings.seen[:MAX_SIGNS],
+        diagnosis=None,
+        condition=None,
+        differential=(),
+        confidence="low",
+        advice="new_image" if quality else "none",
+        citations=(),
         disclaimer=DISCLAIMER,
     )
 

@@ -8,7 +8,9 @@ from skinr1 import prompts
 from skinr1.cases import Case
 from skinr1.report import render
 from skinr1.stage import canonical_json
+from skinr1.taxonomy import Taxonomy
 from skinr1.trajectories.model import Trajectory
+from skinr1.trajectories.reading import sentences
 
 
 class MissingImage(ValueError):
@@ -41,9 +43,23 @@ def relative_images(case: Case, cases: Path, output: Path) -> list[str]:
 
 def trajectory_row(trajectory: Trajectory, case: Case, images: list[str]) -> dict[str, Any]:
     """One SFT row; ``provenance`` is the list of steps as a JSON string, one type in every row."""
+    asked = prompts.description_question if trajectory.kind == "description" else prompts.question
     return {
-        **completed(prompt_row(prompts.question(case), images), render(trajectory.answer)),
+        **completed(prompt_row(asked(case), images), render(trajectory.answer)),
         "kind": trajectory.kind,
         "case_id": case.case_id,
         "provenance": canonical_json([step.provenance() for step in trajectory.steps]),
     }
+
+
+def sentence_rows(trajectory: Trajectory, taxonomy: Taxonomy) -> list[dict[str, Any]]:
+    """Every sentence with its place in the reasoning, its type and the passages it cites."""
+    return [
+        {
+            "start": sentence.start,
+            "end": sentence.end,
+            "type": sentence.type,
+            "passages": [passage for clause in sentence.clauses for passage in clause.passages],
+        }
+        for sentence in sentences(trajectory.text, taxonomy)
+    ]

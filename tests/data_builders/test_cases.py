@@ -133,7 +133,7 @@ def test_nothing_usable_still_leaves_the_reasons(tmp_path):
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        ({"source": "isic"}, "unknown source"),
+        ({"source": "ham"}, "unknown source"),
         ({"source": "folder"}, "needs a path"),
         ({"source": "pad_ufes_20", "path": "/no/such"}, "input file not found"),
         ({"train_fraction": 0.0, "validation_fraction": 0.0, "test_fraction": 0.0}, "fraction"),

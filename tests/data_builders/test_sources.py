@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from data_builders.rendered import RenderSpec
-from data_builders.sources import Rejection, chosen
+from data_builders.sources import Options, Rejection, chosen
 from data_builders.sources.folder import own_images
 from data_builders.sources.pad_ufes_20 import pad_ufes_20
 from data_builders.sources.rendered_clinic import rendered_clinic
@@ -108,7 +108,7 @@ def pad(tmp_path):
 
     def read(*rows: str, header: str = HEADER, share: float = 1.0):
         (tmp_path / "metadata.csv").write_text("\n".join((header, *rows)) + "\n")
-        return sort_out(pad_ufes_20(tmp_path, Taxonomy.load(), dense_share=share))
+        return sort_out(pad_ufes_20(tmp_path, Taxonomy.load(), Options(dense_share=share)))
 
     return read
 
@@ -150,14 +150,14 @@ def test_pad_bad_row_is_rejected_with_its_line(pad, row, reason):
 
 
 def test_pad_without_a_needed_column(pad):
-    with pytest.raises(UserError, match="'img_id' is missing; found: patient_id"):
+    with pytest.raises(UserError, match="expected a column img_id; found patient_id"):
         pad("P1,7,BCC", header="patient_id,lesion_id,diagnostic")
 
 
 @pytest.mark.real_data
 @pytest.mark.skipif(not PAD.is_dir(), reason=f"PAD-UFES-20 is not at {PAD.parent.parent.name}/data/pad_ufes_20")
 def test_real_pad(taxonomy):
-    cases, rejected = sort_out(pad_ufes_20(PAD, taxonomy))
+    cases, rejected = sort_out(pad_ufes_20(PAD, taxonomy, Options()))
     assert len(cases) > 100 and not rejected
     assert {c.label for c in cases} == {"ACK", "BCC", "MEL", "NEV", "SCC", "SEK"}
     assert {c.role for c in cases} == {Role.DENSE, Role.SPARSE}
@@ -178,7 +178,7 @@ def own(tmp_path):
     def read(*rows: str, header: str = "image,label,patient_id,findings", **more):
         path = tmp_path / "mine.csv"
         path.write_text("\n".join((header, *rows)) + "\n", encoding="utf-8")
-        return sort_out(own_images(path, Taxonomy.load(), **more))
+        return sort_out(own_images(path, Taxonomy.load(), Options(**{"dense_share": 1.0, **more})))
 
     return read
 
@@ -187,7 +187,7 @@ def test_sub_folders_are_labels(tmp_path, taxonomy):
     for name in ("vitiligo/a.png", "no_such_disease/b.png", "vitiligo/notes.txt", "loose.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    (case,), rejected = sort_out(own_images(tmp_path, taxonomy))
+    (case,), rejected = sort_out(own_images(tmp_path, taxonomy, Options()))
     assert case.label == "vitiligo" and case.case_id == "vitiligo/a.png" and len(case.diagnoses) == 1
     reasons = {r.where: r.reason for r in rejected}
     assert "unknown diagnosis label" in reasons["no_such_disease/b.png"]
@@ -244,13 +244,13 @@ def test_label_map(own, tmp_path):
 
 def test_no_such_path(taxonomy, tmp_path):
     with pytest.raises(UserError, match="no such folder or CSV"):
-        list(own_images(tmp_path / "none", taxonomy))
+        list(own_images(tmp_path / "none", taxonomy, Options()))
     with pytest.raises(UserError, match="holds no file"):
-        list(own_images(tmp_path, taxonomy))
+        list(own_images(tmp_path, taxonomy, Options()))
 
 
 def test_table_that_is_no_text(taxonomy, tmp_path):
     path = tmp_path / "mine.csv"
     path.write_bytes(b"image,label\n\xff\xfe\x00,x\n")
     with pytest.raises(UserError, match="UTF-8"):
-        list(own_images(path, taxonomy))
+        list(own_images(path, taxonomy, Options()))

@@ -213,4 +213,4 @@ def test_same_bytes_under_every_hash_seed(run: Path) -> None:
         subprocess.run([sys.executable, "-c", BUILD, str(run), f"out-{seed}"], check=True, env=environment)
         folder = run / f"out-{seed}"
         contents.append({str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()})
-    assert len(contents[0]) == 11 and contents[0] == contents[1]
+    assert len(contents[0]) == 12 and contents[0] == contents[1]

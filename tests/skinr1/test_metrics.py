@@ -392,4 +392,4 @@ def test_metrics_see_only_the_parsed_report():
     """A text that merely names the right answer earns nothing."""
     answer = row(0, NEVUS, NEVUS)
     (extra,) = outcomes([{**answer, "text": f"{answer['text']} So: {NEVUS}."}], TREE)
-    assert extra.answer is None and extra.invalid.reason == "json" and hierarchy.top1(extra) == 0
+    assert extra.answer is None and extra.invalid.reason == "json" and hierarchy.top1(extra, TREE) == 0

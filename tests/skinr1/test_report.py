@@ -1,6 +1,7 @@
 """The report contract: what is written is read back, what is outside is refused, and schema and parser agree."""
 
 import json
+from functools import lru_cache
 
 import jsonschema
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skinr1.concepts import concepts
-from skinr1.grammar import json_ebnf
+from skinr1.grammar import json_ebnf, longest_json
 from skinr1.report import (
     CLOSE,
     DISCLAIMER,
@@ -50,20 +51,32 @@ entries = st.builds(
     evidence_for=signs,
     evidence_against=signs,
 )
-reports = st.builds(
+COMMON = {
+    "schema_version": st.just("v1"),
+    "findings": signs,
+    "confidence": st.sampled_from(["low", "moderate", "high"]),
+    "citations": st.lists(
+        st.from_regex(r"[a-z0-9_.-]{1,9}:[a-z0-9_./-]{1,9}(#[a-z0-9_-]{1,9})?", fullmatch=True), max_size=6
+    ).map(tuple),
+    "disclaimer": st.just(DISCLAIMER),
+}
+diagnosed = st.builds(
     Report,
-    schema_version=st.just("v1"),
-    findings=signs,
     diagnosis=st.sampled_from(NODES),
     condition=st.sampled_from(list(Bucket)),
     differential=st.lists(entries, min_size=1, max_size=5).map(tuple),
-    confidence=st.sampled_from(["low", "moderate", "high"]),
     advice=st.sampled_from(["self_care", "routine_visit", "prompt_visit", "urgent_visit"]),
-    citations=st.lists(
-        st.from_regex(r"[a-z0-9_.-]{1,9}:[a-z0-9_./-]{1,9}(#[a-z0-9_-]{1,9})?", fullmatch=True), max_size=6
-    ).map(tuple),
-    disclaimer=st.just(DISCLAIMER),
+    **COMMON,
 )
+declined = st.builds(
+    Report,
+    diagnosis=st.none(),
+    condition=st.none(),
+    differential=st.just(()),
+    advice=st.sampled_from(["new_image", "none"]),
+    **COMMON,
+)
+reports = st.one_of(diagnosed, declined)
 thinking = st.text(min_size=1, max_size=300).filter(lambda t: t.strip() and OPEN not in t and CLOSE not in t)
 answers = st.builds(Answer, thinking, reports)
 
@@ -80,6 +93,7 @@ GOOD = {
     "disclaimer": DISCLAIMER,
 }
 BODY = json.dumps(GOOD)
+DECLINES = {"diagnosis": None, "condition": None, "differential": [], "advice": "new_image"}
 THOUGHT = f"{OPEN}Seen: papule.{CLOSE}\n"
 
 
@@ -165,6 +179,11 @@ BAD = {
     "unknown concept": (text_of(findings=["glow"]), "schema"),
     "unknown evidence": (with_entry(evidence_for=["glow"]), "schema"),
     "unknown condition": (text_of(condition="dangerous"), "schema"),
+    "declines without the diagnosis only": (text_of(diagnosis=None), "schema"),
+    "declines and advises a visit": (text_of(**{**DECLINES, "advice": "routine_visit"}), "schema"),
+    "declines and has a differential": (text_of(**{**DECLINES, "differential": [ENTRY]}), "schema"),
+    "declines and has a condition": (text_of(**{**DECLINES, "condition": "benign"}), "schema"),
+    "diagnoses and wants a new image": (text_of(advice="new_image"), "schema"),
     "bool probability": (with_entry(probability=True), "schema"),
     "text probability": (with_entry(probability="0.7"), "schema"),
     "three decimals": (with_entry(probability=0.123), "schema"),
@@ -195,6 +214,41 @@ BY_SCHEMA = [n for n, (_, reason) in BAD.items() if reason in ("schema", "diagno
 def test_schema_refuses_what_the_parser_refuses(name: str) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(json.loads(BAD[name][0].split(CLOSE)[1]), SCHEMA)
+
+
+@pytest.mark.parametrize("advice", ["new_image", "none"])
+def test_a_report_may_decline_whole(advice: str) -> None:
+    report = parse(text_of(**{**DECLINES, "advice": advice}), TREE).report
+    assert report.nodes() == () and inconsistencies(report, TREE) == []
+    assert report_from_json(GOOD, TREE).nodes() == (NODES[2], NODES[2])
+
+
+def test_grammar_admits_both_alternatives_and_nothing_between() -> None:
+    """Every rendered report and no mixture, byte for byte, by the engine that serves."""
+    xgrammar = pytest.importorskip("xgrammar")
+    from xgrammar.testing import _is_grammar_accept_string as accepts
+
+    grammar = _compiled(xgrammar)
+    for number in range(16):
+        mixed = {**GOOD, **{key: DECLINES[key] for bit, key in enumerate(DECLINES) if number >> bit & 1}}
+        text = json.dumps(mixed, separators=(",", ":"))
+        assert accepts(grammar, text) == (number in (0, 15)), text
+        assert len(text.encode()) <= longest_json(SCHEMA)
+
+
+@settings(deadline=None, max_examples=60)
+@given(reports)
+def test_grammar_admits_every_rendered_report(report: Report) -> None:
+    xgrammar = pytest.importorskip("xgrammar")
+    from xgrammar.testing import _is_grammar_accept_string as accepts
+
+    body = render(Answer("x", report)).split(CLOSE)[1].strip()
+    assert accepts(_compiled(xgrammar), body) and len(body.encode()) <= longest_json(SCHEMA)
+
+
+@lru_cache(maxsize=1)
+def _compiled(xgrammar):
+    return xgrammar.Grammar.from_ebnf(json_ebnf(SCHEMA))
 
 
 def test_stored_reports_are_checked_like_a_models() -> None:

@@ -54,8 +54,9 @@ def test_preset_skin_r1_adds_format_hierarchy_and_condition(spoken: Answer | Non
     assert total(spoken, TRUTH, CONTEXT, "skin_r1") == pytest.approx(expected)
 
 
-def test_a_descendant_of_the_truth_is_not_on_its_path():
-    assert path_credit(said(MELANOMA), Truth((PATH[2],), Bucket.MALIGNANT), TREE) == 0.0
+def test_a_label_on_a_group_leaves_the_subtype_open():
+    assert path_credit(said(MELANOMA), Truth((PATH[2],), Bucket.MALIGNANT), TREE) == 1.0
+    assert path_credit(said(SIBLING), Truth((PATH[2],), Bucket.MALIGNANT), TREE) == 1.0
 
 
 def test_any_of_several_true_nodes_is_right():

@@ -1,8 +1,8 @@
 """The tree: path identity, labels, ancestors, buckets, label maps, and the faults that lint finds."""
 
+import gc
 import subprocess
 import sys
-import time
 from importlib.resources import files
 from itertools import pairwise
 
@@ -48,24 +48,31 @@ def _nested(names: str) -> str:
 
 def test_size_and_soundness():
     assert lint(TREE) == []
-    assert len(TREE.leaves) >= 85
-    at_four = [leaf for leaf in TREE.leaves if TREE.node(leaf).depth == 4]
-    assert len(at_four) > 0.9 * len(TREE.leaves)
+    assert len(TREE.diagnoses) >= 450 and len(TREE.leaves) >= 450
+    assert sum(len(node.aliases) for node in TREE.nodes.values()) >= 1500
+    assert max(node.depth for node in TREE.nodes.values()) == 5
 
 
 @pytest.mark.parametrize("path", RENDERED)
-def test_rendered_diagnoses_are_leaves(path):
-    assert path in TREE.leaves
+def test_rendered_diagnoses_are_diagnoses(path):
+    assert TREE.node(path).diagnosis
 
 
-def test_loads_fast():
-    text = files("skinr1.taxonomy").joinpath("skin.yaml").read_text(encoding="utf-8")
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        Taxonomy.from_yaml(text)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.1
+def test_every_leaf_is_a_diagnosis_and_a_group_only_where_it_says_so():
+    assert set(TREE.leaves) <= set(TREE.diagnoses)
+    assert MALIGNANT in TREE.diagnoses and "neoplasm/malignant" not in TREE.diagnoses
+
+
+def test_reading_leaves_the_garbage_collector_as_it_was():
+    was_on = gc.isenabled()
+    small("{a: {bucket: benign}}")
+    assert gc.isenabled() is was_on
+    gc.disable()
+    try:
+        small("{a: {bucket: benign}}")
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 def test_every_label_names_one_node():
@@ -138,6 +145,31 @@ def test_path_ends_at_the_node_and_follows_parents(node):
 # labels
 
 
+def test_below_is_the_node_and_its_descendants():
+    below = TREE.below(MALIGNANT)
+    assert below[0] == MALIGNANT and all(MALIGNANT in TREE.path(node) for node in below)
+    assert set(TREE.leaves) & set(below) == {leaf for leaf in TREE.leaves if leaf.startswith(f"{MALIGNANT}/")}
+
+
+@pytest.mark.parametrize(
+    ("system", "code", "expected"),
+    [
+        ("isic", "Malignant:Malignant melanocytic proliferations (Melanoma):Melanoma, NOS", {MALIGNANT}),
+        ("doid", "DOID:2513", PAD["BCC"]),
+        ("icd10cm", "L57.0", PAD["ACK"]),
+        ("doid", "DOID:0", set()),
+    ],
+)
+def test_codes_find_their_nodes(system, code, expected):
+    found = TREE.with_code(system, code)
+    assert expected <= found if expected else not found
+
+
+def test_unknown_code_system_is_refused():
+    with pytest.raises(UserError, match="icd10cm, isic, doid"):
+        TREE.with_code("snomed", "1")
+
+
 @pytest.mark.parametrize(
     "label", ["seborrheic keratosis", "SEBORRHEIC-KERATOSIS", " seborrhoeic  keratosis ", *PAD["SEK"]]
 )
@@ -165,6 +197,30 @@ def test_unknown_label_suggests_in_one_line(label, near):
 def test_unknown_path_is_refused(method):
     with pytest.raises(UserError, match="common nevus"):
         getattr(TREE, method)("neoplasm/malignant/melanocytic/common_nevus")
+
+
+def test_candidates_are_scored_best_first_and_each_once():
+    found = TREE.candidates("seboroic keratosis", 4)
+    assert found[0].node in PAD["SEK"] and len({candidate.node for candidate in found}) == 4
+    scores = [candidate.score for candidate in found]
+    assert scores == sorted(scores, reverse=True) and 0.8 < scores[0] < 1
+
+
+@given(st.sampled_from(sorted({label for node in TREE.nodes.values() for label in node.labels})))
+def test_a_label_is_its_own_best_candidate(label):
+    (best,) = TREE.candidates(label, 1)
+    assert best.score == 1 and best.node in TREE.resolve(label)
+
+
+@given(st.text(max_size=30))
+def test_any_text_has_candidates_or_none_and_never_fails(text):
+    assert all(0 <= candidate.score <= 1 for candidate in TREE.candidates(text))
+    assert TREE.labelled(text) == frozenset() or TREE.resolve(text)
+
+
+@pytest.mark.parametrize("one", ["hansen disease", "Hansen's disease", "HANSEN'S DISEASE", "hansen’s disease"])
+def test_a_possessive_is_no_other_label(one):
+    assert TREE.resolve(one) == TREE.resolve("leprosy")
 
 
 # label maps
@@ -225,11 +281,90 @@ def test_missing_label_map(name):
         ("{a: {bucket: non_neoplastic, aliases: [lip carcinoma]}}", "malignant name in the non_neoplastic bucket"),
         (f"{{a: {{bucket: benign, {_nested('bcdef')}}}}}", "a/b/c/d/e/f is 6 levels deep"),
         ("{Big Name: {bucket: benign}}", "lower-case"),
+        ("{a: {bucket: non_neoplastic, name: angiosarcoma}}", "malignant name in the non_neoplastic bucket"),
+        ("{a: {bucket: benign, children: {b: {bucket: malignant}}}}", "a/b is malignant in a group that is benign"),
+        ("{a: {diagnosis: true, children: {b: {bucket: benign}}}}", "a has no risk bucket"),
+        ("{a: {bucket: benign, aliases: ['spot, mark']}}", "holds a comma"),
+        ("{a: {bucket: benign, aliases: ['--']}}", "empty label"),
+        ("{a: {bucket: benign, doid: X}, b: {bucket: benign, doid: X}}", "doid code 'X' is claimed by a and b"),
+        ("{a: {bucket: benign, distinct_from: {spot: no reason}}}", "no exception to anything"),
     ],
 )
 def test_lint_finds_one_planted_fault(tree, fault):
     (found,) = lint(small(tree))
     assert fault in found
+
+
+# the faults of public trees (spec/peers.md 2.1)
+PSORIASIS = "{p: {bucket: benign, children: {psoriasis: {}, nail_psoriasis: {}}}}"
+
+
+@pytest.mark.parametrize(
+    ("tree", "fault"),
+    [
+        (
+            "{benign: {bucket: benign, children: {melanocytic: {}}},"
+            " malignant: {bucket: malignant, children: {melanocytic: {}}}}",
+            "'melanocytic' is claimed by benign/melanocytic and malignant/melanocytic",
+        ),
+        ("{a: {bucket: malignant, name: 'Malignant melanoma, melanoma'}}", "another name after a comma"),
+        ("{a: {bucket: indeterminate, name: 'Actinic damage(actinic keratosis)'}}", "in brackets"),
+        (
+            "{m: {bucket: malignant, name: skin tumor, children: {melanoma: {}, nodular_melanoma: {}}}}",
+            "m/nodular_melanoma reads like a subtype of 'melanoma' and stands beside m/melanoma",
+        ),
+        (PSORIASIS, "p/nail_psoriasis reads like a subtype of 'psoriasis' and stands beside"),
+        (
+            "{p: {bucket: benign, children: {psoriasis: {}}}, n: {bucket: benign, children: {nail_psoriasis: {}}}}",
+            "n/nail_psoriasis reads like a subtype of 'psoriasis' and stands away from p/psoriasis",
+        ),
+        (
+            "{s: {bucket: benign, name: Seborrheic keratosis, diagnosis: true,"
+            " children: {k: {name: Seborrheic keratoses}}}}",
+            "s/k has its parent's name",
+        ),
+    ],
+)
+def test_lint_finds_the_faults_of_public_trees(tree, fault):
+    (found,) = lint(small(tree))
+    assert fault in found
+
+
+@pytest.mark.parametrize(
+    ("tree", "fault"),
+    [
+        (
+            "{infectious: {bucket: non_neoplastic, children: {bacterial: {children: {mycosis_fungoides: {}}}}}}",
+            "'mycosis fungoides' is malignant",
+        ),
+        ("{exogenous: {bucket: benign, children: {actinic_keratosis: {}}}}", "'actinic keratosis' is indeterminate"),
+    ],
+)
+def test_lint_finds_a_cancer_filed_as_harmless(tree, fault):
+    assert lint(small(tree)) == []
+    (found,) = lint(small(tree), reference=TREE)
+    assert fault in found
+
+
+def test_an_exception_needs_its_reason_in_the_data():
+    tree = PSORIASIS.replace("nail_psoriasis: {}", "nail_psoriasis: {distinct_from: {psoriasis: a test}}")
+    assert lint(small(tree)) == []
+
+
+def test_a_subtype_below_its_parent_is_no_fault():
+    assert lint(small("{p: {bucket: benign, name: psoriasis, diagnosis: true, children: {nail_psoriasis: {}}}}")) == []
+
+
+@pytest.mark.parametrize("name", ["pseudolymphoma", "melanocytoma", "sarcoid"])
+def test_a_name_that_only_sounds_malignant_is_no_fault(name):
+    assert lint(small(f"{{a: {{bucket: benign, name: {name}}}}}")) == []
+
+
+def test_code_unknown_to_its_package_is_a_fault():
+    tree = small("{a: {bucket: benign, icd10cm: [L40.0, L99.77]}}")
+    (found,) = lint(tree, known={"icd10cm": {"L40.0"}.__contains__})
+    assert found == "a: icd10cm does not know the code 'L99.77'"
+    assert lint(tree) == []
 
 
 def test_lint_lets_a_malignant_name_be_malignant():
@@ -244,6 +379,12 @@ def test_lint_lets_a_malignant_name_be_malignant():
         ("tree: [", "not YAML"),
         ("version: t\ntree: {a: {colour: red}}", "unknown key 'colour'"),
         ("version: t\ntree: {a: {bucket: nasty}}", "unknown bucket 'nasty': a. Use one of: benign"),
+        ("version: t\ntree: {a: {bucket: benign}, a: {}}", "key occurs twice in the taxonomy: a"),
+        ("version: t\ntree: {g: {children: {a: {}, a: {}}}}", "key occurs twice in the taxonomy: g/a"),
+        ("version: t\ntree: {a: {contagious: perhaps}}", "contagious"),
+        ("version: t\ntree: {a: {aliases: {b: c}}}", "aliases"),
+        ("version: t\ntree: {a: &a {children: {b: *a}}}", "cycle|not YAML"),
+        ("version: t\nunder: nowhere\ntree: {a: {}}", "hangs below nothing: nowhere"),
     ],
 )
 def test_faulty_tree_is_refused_in_one_line(text, complaint):

@@ -11,7 +11,7 @@ from skinr1.cases import Case
 from skinr1.concepts import concepts
 from skinr1.report import inconsistencies, parse, render
 from skinr1.trajectories import (
-    KINDS,
+    DEFAULT_KINDS,
     Claim,
     OpenAIRewriter,
     TemplateRewriter,
@@ -96,7 +96,7 @@ def test_complaints_are_told_not_seen(book) -> None:
 )
 def test_without_grounding_nothing_is_made(book, of: Case, reason: str) -> None:
     made, refused = trajectories(of, book, TAXONOMY)
-    assert made == [] and [r.kind for r in refused] == list(KINDS)
+    assert made == [] and [r.kind for r in refused] == list(DEFAULT_KINDS)
     assert all(reason in r.reason for r in refused)
 
 
@@ -159,7 +159,7 @@ def test_everything_made_is_grounded_valid_and_short(book, data: st.DataObject) 
     absent = [name for name in data.draw(some_signs) if name not in present]
     drawn = case(node, present=tuple(present), absent=tuple(absent))
     made, refused = trajectories(drawn, book, TAXONOMY)
-    assert len(made) + len(refused) == len(KINDS)
+    assert len(made) + len(refused) == len(DEFAULT_KINDS)
     for trajectory in made:
         assert check(trajectory, drawn, book, TAXONOMY) == []
         assert parse(render(trajectory.answer), TAXONOMY) == trajectory.answer
@@ -246,7 +246,7 @@ def test_template_default_changes_nothing(book) -> None:
 def test_every_own_phrasing_is_grounded(book) -> None:
     texts = set()
     for seed in range(12):
-        for kind in KINDS:
+        for kind in DEFAULT_KINDS:
             new = reword(of_kind(book, kind), TemplateRewriter(3, seed), NEVUS_CASE, book, TAXONOMY)
             assert {step.wording for step in new.steps} <= {"template", "rewritten"}
             texts.add(new.text)

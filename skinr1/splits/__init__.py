@@ -1,0 +1,8 @@
+"""Leak-proof splits: cases of one patient, one lesion or one picture stay together, and the audit that proves it."""
+
+from skinr1.splits.assigning import assign, plan
+from skinr1.splits.auditing import Sight, audit, report
+from skinr1.splits.grouping import CasePair, groups
+from skinr1.splits.official import Conflict, conflicts
+
+__all__ = ["CasePair", "groups", "assign", "plan", "Conflict", "conflicts", "Sight", "audit", "report"]
