@@ -37,9 +37,8 @@ def build(config: RlConfig, progress: bool = True) -> dict[str, int]:
     """
     folder, output = Path(config.cases), Path(config.output)
     taxonomy = load_taxonomy(config.taxonomy)
-    cases = [
-        case for case in training_cases(folder) if case.role is Role.SPARSE and case.split in ("train", "validation")
-    ]
+    sparse = (case for case in training_cases(folder) if case.role is Role.SPARSE)
+    cases = [case for case in sparse if case.split in ("train", "validation")]
     rows: dict[str, list[dict[str, Any]]] = {"train": [], "validation": []}
     rejected: list[dict[str, Any]] = []
     for case in track(cases, "rl: cases", disable=not progress):

@@ -8,9 +8,10 @@ empty, and empty is no "no". 3,061 cases have a label; the others were not grada
 saw a pathology (label ``NO_DISCERNIBLE_PATHOLOGY``).
 Case: the differential keeps the weights, ``diagnoses`` the leading conditions. A condition that stands for nothing the
 tree has keeps its weight to itself, so the weights sum to less than 1; where it leads, the case is rejected.
-Tone: the dermatologists' median Fitzpatrick type, else the contributor's own, else a Monk tone; the others in ``other_tones``. An age
-band is no age and is left out. Licence: SCIN Data Use License. Ids: ``case_id``, one contributor each as far as is
-known. Facts: ../shared/spec/peers.md 2 and 3.4, the files themselves.
+Tone: the dermatologists' median Fitzpatrick type, else the contributor's own, else a Monk tone; ``other_tones`` has the
+rest. An age band is no age and is left out. Licence: SCIN Data Use License, second-hand said to allow sharing and
+adaptation with attribution and to forbid re-identification. Ids: ``case_id``, one contributor each as far as is known.
+Facts: ../shared/spec/peers.md 2 and 3.4, the files themselves.
 """
 
 import ast

@@ -51,7 +51,7 @@ def plan(
         pairs: near-duplicates, as for :func:`skinr1.splits.groups`.
 
     Raises:
-        UserError: an unknown split, no positive share, or a split that would stay empty though cases are free to go there.
+        UserError: an unknown split, no positive share, or a split that would stay empty though there are free cases.
     """
     shares = _shares(fractions)
     group_of, members = _gather(cases, shares, pairs)

@@ -84,7 +84,7 @@ class _Reader:
         self.allowed = words.PLAIN | _GROUPS | _patient_words(self.case)
 
     def faults(self, sentence: Sentence) -> Iterator[str]:
-        if words.CHECKLIST in sentence.clauses[0].words:
+        if any(words.CHECKLIST in clause.words for clause in sentence.clauses):
             if sentence.text != checklist_text(checklist_of(self.findings)):
                 yield "checklist is not this case's"
             return
@@ -132,6 +132,8 @@ class _Reader:
             if passage is not None and not names and not self._quotes(clause, passage, about):
                 yield f"passage is cited for nothing: {passage}"
         for name, nodes in clause.names:
+            if name in clause.denied:
+                yield f"denies what the passage is about: {name}"
             if not any(self._speaks_of(p, nodes, clause) for p in passages):
                 yield f"passage is not about it: {name}"
 
@@ -211,7 +213,11 @@ class _Reader:
         concludes = not clause.words & (words.CONSIDERS | words.CONTRASTS) or clause.words & words.CONCLUDES
         for place, (name, nodes) in enumerate(clause.names):
             if nodes & set(self.truth):
+                if name in clause.denied:
+                    yield f"denies the diagnosis of this case: {name}"
                 continue
+            if name in clause.denied and clause.words & words.CONSIDERS:
+                yield f"denies what it considers: {name}"
             if concludes and (place == 0 or not clause.words & (words.CONTRASTS | {"ranking"})):
                 yield f"is not the diagnosis of this case: {name}"
             elif not self._known(nodes) and not any(self._speaks_of(p, nodes, clause) for p in clause.passages):

@@ -27,6 +27,10 @@ _SPELT = (
     (re.compile(r"\bnor\b"), ", no"),
     (re.compile(r"\b(?:rather than|instead of)\b"), "without"),
 )
+_DENIES_NAME = re.compile(
+    r"\b(?:no|not|without|never|neither|nor|absent|cannot|unlikely|unlike|exclude[sd]?|against|over|than|instead of)\b"
+    r"|n't\b"
+)
 _LATE = re.compile(r"\b(?:not|never)\b(?! (?:only|always|typical|usual|common)\b)")
 
 
@@ -45,6 +49,7 @@ class Clause:
 
     Attributes:
         names: diagnoses in order, each as (text, the nodes so named).
+        denied: the texts of those that a denial or a contrast precedes: "not melanoma", "rather than a nevus".
         signs: each sign as read, in order.
         cited: (passage, signs that it is cited for), in order; uncited signs come with None.
         words: all other words; numbers among them.
@@ -52,6 +57,7 @@ class Clause:
     """
 
     names: tuple[tuple[str, frozenset[str]], ...]
+    denied: frozenset[str]
     signs: tuple[Sign, ...]
     cited: tuple[tuple[str | None, tuple[str, ...]], ...]
     words: frozenset[str]
@@ -92,7 +98,8 @@ def diagnoses_named(text: str, taxonomy: Taxonomy) -> tuple[str, ...]:
 @lru_cache(maxsize=50_000)
 def _understood(sentence: str, taxonomy: Taxonomy) -> tuple[tuple[Clause, ...], SentenceType]:
     """Cached, since textbooks and templates repeat themselves from case to case."""
-    clauses = tuple(_read(match.group(), taxonomy) for match in _CLAUSE.finditer(sentence))
+    parts = _CLAUSE.findall(sentence) or [sentence]
+    clauses = tuple(_read(part, taxonomy) for part in parts)
     return clauses, _type(clauses)
 
 
@@ -127,12 +134,22 @@ def _read(text: str, taxonomy: Taxonomy) -> Clause:
     plain += low[at:]
     covered = {at for span in spans for at in range(span.start, span.end)}
     return Clause(
+        denied=frozenset(_denied(low, [s for s in spans if not isinstance(s.term, str)])),
         names=tuple((low[s.start : s.end], s.term) for s in spans if not isinstance(s.term, str)),
         signs=tuple(dict.fromkeys(Sign(*sign) for sign in signs(_normalised(plain)))),
         cited=_cited([(m.start(), m.group(1)) for m in citations], [s for s in spans if isinstance(s.term, str)]),
         words=frozenset(word.group() for word in words if word.start() not in covered),
         sequence=" ".join(word.group() for word in words),
     )
+
+
+def _denied(low: str, found: list[_Span]) -> Iterator[str]:
+    """A denial reaches from the last comma or diagnosis to the next diagnosis."""
+    at = 0
+    for span in found:
+        if _DENIES_NAME.search(low[at : span.start].rpartition(",")[2]):
+            yield low[span.start : span.end]
+        at = span.end
 
 
 def _normalised(plain: str) -> str:

@@ -22,6 +22,7 @@ from tests.data_builders.layouts import LAYOUTS, table
 
 VOCABULARIES = yaml.safe_load((Path(__file__).parent / "vocabularies.yaml").read_text(encoding="utf-8"))
 SIZES = {"fitzpatrick17k": 114, "ddi": 78, "sd_198": 198, "derm12345": 40, "derm7pt": 20, "dermnet": 23}
+LAYOUT_TABLES = {"ham10000": "HAM10000_metadata.csv", "fitzpatrick17k": "fitzpatrick17k.csv"}
 ALL = Options(dense_share=1.0)
 # source -> (cases, rejections) of its layout, and what its first case must say
 EXPECTED = {
@@ -82,6 +83,15 @@ def test_layout_is_read(source, tmp_path, taxonomy):
         assert case.diagnoses and set(case.diagnoses) <= taxonomy.nodes.keys()
         assert all(Path(image).is_file() for image in case.images)
     assert str(tmp_path) not in " ".join(rejection.reason for rejection in rejected)
+
+
+@pytest.mark.parametrize("source", ["ham10000", "isic", "fitzpatrick17k", "pad_ufes_20", "scin"])
+def test_rows_stream(source, tmp_path, taxonomy):
+    LAYOUTS[source](tmp_path)
+    name = "scin_cases.csv" if source == "scin" else LAYOUT_TABLES.get(source, "metadata.csv")
+    with open(tmp_path / name, "ab") as handle:
+        handle.write(b"x,\n" * 100_000 + b"\xff\xff")  # whoever reads the whole table first stumbles here
+    assert isinstance(next(iter(SOURCES[source](tmp_path, taxonomy, ALL))), Case)
 
 
 @pytest.mark.parametrize("source", EXPECTED)

@@ -141,6 +141,7 @@ def conclude_a_rival(world: World, draw: random.Random) -> Iterator[str]:
         for other in world.trajectory.steps:
             if step.kind == "conclusion" and other.about and other.about not in world.path:
                 yield world.text(step, f"Conclusion: {name(other.about).name}.")
+                yield world.text(step, f"Conclusion: not {name(world.path[-1]).name}.")
                 yield world.text(step, f"Conclusion: {name(other.about).name}, not {name(world.path[-1]).name}.")
 
 

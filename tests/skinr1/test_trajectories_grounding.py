@@ -100,6 +100,12 @@ def test_faithful_words_pass(book: Knowledge, text: str) -> None:
         ("Melanoma.", "is not the diagnosis of this case"),
         ("This is melanoma [primer:melanoma#morphology], for brown colour.", "is not the diagnosis of this case"),
         ("Conclusion: a malignant neoplasm.", "is not the diagnosis of this case"),
+        ("Conclusion: not common nevus.", "denies the diagnosis of this case"),
+        ("This isn't a common nevus.", "denies the diagnosis of this case"),
+        ("Excluded: common nevus.", "denies the diagnosis of this case"),
+        (f"{INTRODUCED} Seborrheic keratosis rather than common nevus.", "denies the diagnosis of this case"),
+        (f"No common nevus shows papule {NEVUS_RULE}.", "denies what the passage is about"),
+        (f"Considered no seborrheic keratosis {KERATOSIS_RULE}: shares papule.", "denies what it considers"),
         ("Melanoma was considered.", "diagnosis without a passage"),
         ("Conclusion: common nevus, not melanoma.", "diagnosis without a passage"),
         (f"{INTRODUCED} Conclusion: seborrheic keratosis, not common nevus.", "is not the diagnosis of this case"),
@@ -137,6 +143,8 @@ def test_without_a_label_no_disease_may_be_named(book: Knowledge) -> None:
         ("Conclusion: common nevus. So on.", ["inference", "inference"]),
         ("The papule fits common nevus.\nIt is 1.5 wide", ["inference", "observation"]),
         ("", []),
+        (";", ["observation"]),
+        ("Papule;; crust.", ["observation"]),
     ],
 )
 def test_sentences_have_types(text: str, types: list[str]) -> None:
