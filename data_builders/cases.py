@@ -46,7 +46,8 @@ class CasesConfig:
         licence: of images that state none themselves: one's own, an ISIC export without that column.
         modality: of images whose table does not say it: clinical or dermoscopic.
         commercial: refuse data whose licence does not allow commercial use, or does not say.
-        dense_share: share of patients (by hash of seed and id) whose findings are kept; the rest is sparse.
+        dense_share: share of patients (by hash of seed and id) whose findings are kept; the rest is sparse. Null is all
+            of one's own (source folder) and half of a public data set's.
         workers: processes that prepare images.
     """
 
@@ -71,7 +72,7 @@ class CasesConfig:
     licence: str = "unstated"
     modality: str | None = None
     commercial: bool = False
-    dense_share: float = 0.5
+    dense_share: float | None = None
 
 
 def build(config: CasesConfig, progress: bool = True) -> dict[str, int]:
@@ -167,7 +168,7 @@ def _source(config: CasesConfig, taxonomy: Taxonomy) -> SourceRows:
         raise UserError("unknown modality", config.modality, "Use clinical or dermoscopic, or leave it out.")
     options = Options(
         seed=config.seed,
-        dense_share=config.dense_share,
+        dense_share=(1.0 if config.source == "folder" else 0.5) if config.dense_share is None else config.dense_share,
         licence=config.licence,
         modality=config.modality,  # type: ignore[arg-type]  # checked above
         label_map=config.label_map,
@@ -216,13 +217,18 @@ def _unique(rows: Sequence[Case | Rejection]) -> tuple[list[Case], list[Rejectio
     return list(seen.values()), rejected
 
 
+def _content(source: str) -> str:
+    """A part of the name that changes with the picture, so that a picture prepared earlier is never a stale one."""
+    return f"-{file_hash(Path(source))[:8]}" if Path(source).is_file() else ""
+
+
 def _jobs(case: Case, output: Path, max_tokens: int) -> list[Job]:
     stem = re.sub(r"[^A-Za-z0-9._-]", "_", case.case_id)
     if stem != case.case_id or len(stem) > 100:
         stem = f"{stem[:80]}-{hashlib.sha256(case.case_id.encode()).hexdigest()[:12]}"
     folder = output / "images"
     return [
-        Job(source, str(folder / f"{stem}{'' if len(case.images) == 1 else f'-{i}'}.png"), max_tokens)
+        Job(source, str(folder / f"{stem}{'' if len(case.images) == 1 else f'-{i}'}{_content(source)}.png"), max_tokens)
         for i, source in enumerate(case.images)
     ]
 

@@ -94,11 +94,17 @@ def _header(table: Path) -> tuple[list[str], str]:
         raise UserError("table is not UTF-8 text", str(table), "Save it as CSV in UTF-8.") from None
 
 
+_MORE = "\0"  # no column is called that
+
+
 def _rows(table: Path, delimiter: str) -> Iterator[tuple[int, dict[str, str]]]:
     with open(table, encoding="utf-8-sig", newline="") as handle:
-        reader = csv.DictReader(handle, restkey="", restval="", delimiter=delimiter)
+        reader = csv.DictReader(handle, restkey=_MORE, restval="", delimiter=delimiter)
         try:
             for row in reader:
+                if row.pop(_MORE, ""):
+                    where = f"{table}:{reader.line_num}"
+                    raise UserError("row has more cells than the header", where, "Quote cells that hold the delimiter.")
                 yield reader.line_num, {k.strip(): v for k, v in row.items() if k and isinstance(v, str)}
         except UnicodeDecodeError:
             raise UserError("table is not UTF-8 text", str(table), "Save it as CSV in UTF-8.") from None

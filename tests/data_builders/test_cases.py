@@ -160,3 +160,26 @@ def test_real_photographs(tmp_path):
     assert counts["cases"] > 100 and audit(cases) == [] and counts["diagnoses"] >= 6
     assert {c.split for c in cases} == {"train", "validation"}
     assert read_manifest(tmp_path)["licences"] == {"CC-BY-4.0": counts["cases"]}
+
+
+def test_a_picture_exchanged_under_its_name_is_prepared_again(tmp_path: Path):
+    (tmp_path / "in").mkdir()
+    table = "".join(f"{n}.png,melanoma,p{n},papule\n" for n in range(10))
+    (tmp_path / "in" / "cases.csv").write_text("image,label,patient_id,findings\n" + table)
+    prepared = []
+    for shade in (40, 200):
+        for n in range(10):
+            Image.new("RGB", (64, 64), (shade, n, 0)).save(tmp_path / "in" / f"{n}.png")
+        build(
+            CasesConfig(source="folder", path=str(tmp_path / "in" / "cases.csv"), output=str(tmp_path / "out")), False
+        )
+        first = next(read_cases(tmp_path / "out"))
+        prepared.append(Image.open(tmp_path / "out" / first.images[0]).getpixel((5, 5))[0])
+        assert first.role == "dense", "findings of one's own images are kept"
+    assert prepared[0] < 60 < 180 < prepared[1]
+
+
+def test_a_cell_too_many_is_said(tmp_path: Path):
+    (tmp_path / "cases.csv").write_text("image,label\n0.png,melanoma,asymmetry\n")
+    with pytest.raises(UserError, match="more cells than the header"):
+        build(CasesConfig(source="folder", path=str(tmp_path / "cases.csv"), output=str(tmp_path / "out")), False)
