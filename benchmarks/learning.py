@@ -26,7 +26,10 @@ TITLES = ("valid reports", "top-1", "hierarchical F", "malignancy sensitivity")
 class Arguments:
     """Which recipes and seeds."""
 
-    recipes: Path = field(default=Path("recipes/tiny"), metadata={"help": "Folder with one YAML a stage."})
+    recipes: list[Path] = field(
+        default_factory=lambda: [Path("recipes/tiny"), Path("recipes/tiny_long")],
+        metadata={"help": "As for skinr1 demo: the demo's, with a longer GRPO and more patients to judge it on."},
+    )
     output: Path = field(default=Path("runs/bench-learning"), metadata={"help": "One run folder a seed below it."})
     seeds: list[int] = field(default_factory=lambda: [17, 18, 19], metadata={"help": "One pipeline each."})
 
@@ -75,7 +78,7 @@ def main(argv: list[str] | None = None) -> None:
     for seed in args.seeds:
         run = args.output / f"seed-{seed}"
         share_base(first, run)
-        pipeline.main(["--recipes", str(args.recipes), "--output", str(run), "--seed", str(seed)])
+        pipeline.main(["--recipes", *map(str, args.recipes), "--output", str(run), "--seed", str(seed)])
         results[str(seed)] = collect(run)
         machine = f"{platform.machine()}, Python {platform.python_version()}"
         write_atomic(args.output / "learning.json", json.dumps({"machine": machine, "seeds": results}, indent=2) + "\n")

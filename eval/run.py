@@ -6,6 +6,7 @@ Adapters are merged first, with the logit check: a CPU server is several times s
 """
 
 import asyncio
+import os
 import shlex
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -123,7 +124,7 @@ def ask_all(args: Arguments, folders: dict[str, Path]) -> None:
     ):
         waiting = progress.add_task("starting vLLM (about 40 s), then asking", total=len(folders))
         jobs = [
-            pool.submit(ask, args, name, folder, index % args.parallel_servers, progress)
+            pool.submit(ask, args, name, folder, index % min(args.parallel_servers, os.cpu_count() or 1), progress)
             for index, (name, folder) in enumerate(reversed(folders.items()))
         ]
         for job in jobs:

@@ -26,7 +26,10 @@ ORIGIN = "pipeline_origin"
 class Arguments:
     """Which recipes, where to, from which seed."""
 
-    recipes: Path = field(default=Path("recipes/tiny"), metadata={"help": "Folder with one YAML a stage."})
+    recipes: list[Path] = field(
+        default_factory=lambda: [Path("recipes/tiny")],
+        metadata={"help": "Folders with one YAML a stage; where several have one, the last of them counts."},
+    )
     output: Path = field(default=Path("runs/demo"), metadata={"help": "Run folder: one folder a stage."})
     seed: int = field(default=17, metadata={"help": "Seed of every stage that draws at random."})
     processes: int = field(default=2, metadata={"help": "torchrun processes of the training stages."})
@@ -42,13 +45,18 @@ class Stage:
     folder: Path
 
 
+def recipe_of(name: str, folders: Sequence[Path]) -> Path | None:
+    """The stage's YAML; None where no folder has one."""
+    return next((path for path in (folder / f"{name}.yaml" for folder in reversed(folders)) if path.is_file()), None)
+
+
 def stages(args: Arguments) -> Iterator[Stage]:
     """The stages of a recipe folder, in order; a stage without a YAML there is no part of this pipeline."""
     out, seed = args.output, str(args.seed)
 
     def stage(name: str, program: list[str], *options: object) -> Iterator[Stage]:
-        recipe = args.recipes / f"{name}.yaml"
-        if recipe.is_file():
+        recipe = recipe_of(name, args.recipes)
+        if recipe:
             command = [*program, "--config", str(recipe), *map(str, options)]
             folder = Path(command[max(i for i, part in enumerate(command) if part in ("--output", "--output_dir")) + 1])
             yield Stage(name, command, recipe, folder)
@@ -60,8 +68,7 @@ def stages(args: Arguments) -> Iterator[Stage]:
         launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(args.processes)]
         return [*launcher, "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", f"recipes/{script}.py"]
 
-    own_base = (args.recipes / "pretrain.yaml").is_file()
-    base = ["--model", out / "base"] if own_base else []
+    base = ["--model", out / "base"] if recipe_of("pretrain", args.recipes) else []
     yield from stage("knowledge", module("data_builders.knowledge"), "--output", out / "knowledge")
     yield from stage("cases", module("data_builders.cases"), "--output", out / "cases", "--seed", seed)
     inputs = ["--cases", out / "cases", "--knowledge", out / "knowledge"]
@@ -150,8 +157,9 @@ def run_stage(stage: Stage, before: Sequence[Stage], total: int, console: Consol
 def main(argv: list[str] | None = None) -> None:
     args = config.parse(Arguments, argv, "skinr1 demo")
     console = Console()
-    if not args.recipes.is_dir():
-        raise UserError("no such recipe folder", str(args.recipes), "Run from the project's root, or give --recipes.")
+    for folder in args.recipes:
+        if not folder.is_dir():
+            raise UserError("no such recipe folder", str(folder), "Run from the project's root, or give --recipes.")
     plan = list(stages(args))
     seconds = [run_stage(stage, plan[:index], len(plan), console) for index, stage in enumerate(plan)]
     spent = ", ".join(f"{stage.name} {took:.0f} s" for stage, took in zip(plan, seconds, strict=True))
