@@ -78,8 +78,8 @@ def plant(codes: NDArray[np.uint8], source: NDArray[np.int64], target: NDArray[n
         codes[j] = codes[i] ^ np.packbits(flips)
 
 
-def search(count: int, planted: int, cores: int) -> tuple[float, dict[str, float], int]:
-    """Seconds of wall clock, share found of each kind of copy, and other pairs proposed."""
+def search(count: int, planted: int, cores: int) -> tuple[float, float, dict[str, float], int]:
+    """Seconds of wall clock and of processor, share found of each kind of copy, and other pairs proposed."""
     import faiss
 
     from skinr1.splits.duplicates import candidates
@@ -103,11 +103,16 @@ def search(count: int, planted: int, cores: int) -> tuple[float, dict[str, float
         kinds[name] = {(int(min(i, j)), int(max(i, j))) for i, j in zip(source, target, strict=True)}
     records["signature"], records["phash"][:, 0] = signature, upright
     shards = [records[start : start + SHARD] for start in range(0, count, SHARD)]
-    start = time.perf_counter()
+    start, processor = time.perf_counter(), time.process_time()
     pairs = {(int(i), int(j)) for i, j in candidates(shards)}
-    seconds = time.perf_counter() - start
+    seconds, processor = time.perf_counter() - start, time.process_time() - processor
     wanted = set().union(*kinds.values())
-    return seconds, {name: len(pairs & these) / len(these) for name, these in kinds.items()}, len(pairs - wanted)
+    return (
+        seconds,
+        processor,
+        {name: len(pairs & these) / len(these) for name, these in kinds.items()},
+        len(pairs - wanted),
+    )
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -120,8 +125,14 @@ def main(argv: list[str] | None = None) -> None:
             rows.append((f"hashing {suffix[1:].upper()} of 512 px, one core", f"{rate:.0f} pictures/s", "200 or more"))
             bar.advance(task)
     rows.append(("the same from decoded pictures", f"{decoded_rate(args.pictures):.0f} pictures/s", ""))
-    seconds, shares, others = search(args.hashes, args.planted, args.cores)
-    rows.append((f"search among {args.hashes:,} on {args.cores} cores", f"{seconds:.0f} s", "180 s or less"))
+    seconds, processor, shares, others = search(args.hashes, args.planted, args.cores)
+    rows.append(
+        (
+            f"search among {args.hashes:,} on {args.cores} cores",
+            f"{seconds:.0f} s ({processor:.0f} s of processor)",
+            "180 s or less",
+        )
+    )
     rows += [(f"copies proposed: {name}", f"{share:.1%}", "") for name, share in shares.items()]
     rows.append(("other pairs proposed", str(others), ""))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

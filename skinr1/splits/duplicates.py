@@ -21,11 +21,12 @@ from skinr1.splits.fingerprints import SHARD, Records, fingerprint_files
 
 SIGNATURE_BITS = 40  # of 256: 99 % of crops and turns stay below 35 on the photographs used for tuning
 SIGNATURE_NEAREST = 12
+SIGNATURE_LISTS = 48  # lists of the index that a query looks into, of up to 4096
 PHASH_BITS = 6  # of 64
 PHASH_NEAREST = 4
+PHASH_LISTS = 16
 EXACT = 20_000  # up to here every pair is looked at; beyond, the index looks into the lists nearest to the query
 _LIST = 256  # codes a list
-_LISTS_READ = 48
 _QUERIES = 65_536
 _PAIRS = 256
 _SAME_GREY = 1.0  # mean difference of grey levels under which two small copies are one, however little they show
@@ -85,15 +86,18 @@ def candidates(shards: Sequence[Records], progress: bool = True) -> NDArray[np.i
     """(m, 2) sorted pairs of indices that one of the two hashes finds near."""
     signature = np.concatenate([shard["signature"] for shard in shards])
     phash = np.concatenate([shard["phash"] for shard in shards])
+    turns = [np.ascontiguousarray(phash[:, k]) for k in range(4)]
     with Progress(disable=not progress) as bar:
-        found = [near_pairs(signature, [signature], SIGNATURE_BITS, SIGNATURE_NEAREST, bar, "splits: by texture")]
-        turns = [np.ascontiguousarray(phash[:, k]) for k in range(4)]
-        found.append(near_pairs(turns[0], turns, PHASH_BITS, PHASH_NEAREST, bar, "splits: by shape"))
+        texture, shape = build_index(signature, SIGNATURE_LISTS), build_index(turns[0], PHASH_LISTS)
+        found = [
+            near_pairs(texture, [signature], SIGNATURE_BITS, SIGNATURE_NEAREST, bar, "splits: by texture"),
+            near_pairs(shape, turns, PHASH_BITS, PHASH_NEAREST, bar, "splits: by shape"),
+        ]
     return np.unique(np.concatenate(found), axis=0)
 
 
 def near_pairs(
-    codes: NDArray[np.uint8],
+    index: faiss.IndexBinary,
     queries: Sequence[NDArray[np.uint8]],
     bits: int,
     nearest: int,
@@ -103,17 +107,16 @@ def near_pairs(
     """Pairs (i, j), i < j, in which any of i's queries is among the ``nearest`` of code j (or the reverse).
 
     Args:
-        codes: (n, bytes) of every picture.
-        queries: further codes of the same pictures, such as those of their mirror images, each (n, bytes).
+        index: of the n codes of all pictures.
+        queries: codes of the same pictures, or of their mirror images, each (n, bytes).
         bits: the largest Hamming distance that counts.
     """
-    index = _index(codes)
-    task = bar.add_task(title, total=len(codes) * len(queries))
+    task = bar.add_task(title, total=index.ntotal * len(queries))
     pairs = [np.zeros((0, 2), np.int64)]
     for query in queries:
         for start in range(0, len(query), _QUERIES):
             block = query[start : start + _QUERIES]
-            distance, other = index.search(block, min(nearest + 1, len(codes)))
+            distance, other = index.search(block, min(nearest + 1, index.ntotal))
             row, column = np.nonzero((distance <= bits) & (other >= 0))
             own, its = row + start, other[row, column]
             apart = own != its
@@ -122,7 +125,7 @@ def near_pairs(
     return np.unique(np.concatenate(pairs), axis=0)
 
 
-def _index(codes: NDArray[np.uint8]) -> faiss.IndexBinary:
+def build_index(codes: NDArray[np.uint8], lists_read: int) -> faiss.IndexBinary:
     """Exhaustive for few codes; for many, lists around codes taken at even steps, which need no training."""
     width = codes.shape[1] * 8
     if len(codes) <= EXACT:
@@ -134,8 +137,7 @@ def _index(codes: NDArray[np.uint8]) -> faiss.IndexBinary:
     centres.add(codes[np.linspace(0, len(codes) - 1, lists).astype(np.int64)])
     index = faiss.IndexBinaryIVF(centres, width, lists)
     index.is_trained = True
-    index.use_heap = False  # counting sort by distance: four times as fast, the same neighbours
-    index.nprobe = min(_LISTS_READ, lists)
+    index.nprobe = min(lists_read, lists)
     index.add(codes)
     return index
 

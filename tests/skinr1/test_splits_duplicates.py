@@ -14,7 +14,7 @@ from skinr1.errors import UserError
 from skinr1.images import load_image
 from skinr1.splits import duplicates
 from skinr1.splits.alignment import AGREEMENT, compare, turned
-from skinr1.splits.duplicates import candidates, find_duplicates, look, near_pairs, verified
+from skinr1.splits.duplicates import build_index, candidates, find_duplicates, look, near_pairs, verified
 from skinr1.splits.fingerprints import RECORD, fingerprint
 from skinr1.splits.signature import features, signatures
 from tests.skinr1.planted import COPIES, texture
@@ -101,10 +101,9 @@ def test_the_index_of_large_collections_finds_what_the_exhaustive_one_does(monke
     flips = np.packbits(random.random((500, 256)) < 0.05, axis=1)
     codes[5500:] = codes[:500] ^ flips
     with Progress(disable=True) as bar:
-        exact = near_pairs(codes, [codes], 40, 4, bar, "")
+        exact = near_pairs(build_index(codes, 8), [codes], 40, 4, bar, "")
         monkeypatch.setattr(duplicates, "EXACT", 1000)
-        monkeypatch.setattr(duplicates, "_LISTS_READ", 8)
-        listed = near_pairs(codes, [codes], 40, 4, bar, "")
+        listed = near_pairs(build_index(codes, 8), [codes], 40, 4, bar, "")
     assert len(exact) == 500 and {tuple(p) for p in listed} <= {tuple(p) for p in exact} and len(listed) >= 490
 
 

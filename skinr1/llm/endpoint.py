@@ -1,0 +1,182 @@
+"""One request to an OpenAI-compatible endpoint, sent again until it is answered or refused."""
+
+import asyncio
+import email.utils
+import hashlib
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from pydantic import ValidationError
+
+from skinr1.errors import UserError
+from skinr1.llm.cache import Completion
+
+# The server is busy or stumbled; every other status will be the same next time.
+RETRY_STATUS = frozenset({429, 500, 502, 503, 504})
+# This one request is at fault (too long, a picture that is not taken), not the address, the key or the model's name.
+REFUSED_STATUS = frozenset({400, 413, 422})
+LONGEST_PAUSE = 60.0
+LONGEST_RETRY_AFTER = 3600.0
+
+
+class Refused(Exception):
+    """The endpoint will not answer this request; the message is its own words."""
+
+
+class Endpoint:
+    """A connection to one server.
+
+    A request is tried again after 429, 5xx, a broken connection, silence longer than ``timeout``, or an answer that
+    is no chat completion: after ``pause`` seconds, doubled each time up to :data:`LONGEST_PAUSE`, less a part that the
+    request's hash decides, so that many do not come back at once. Where the server says Retry-After, nobody sends
+    anything before. No other 4xx is tried twice.
+
+    Args:
+        url: base URL, ending in ``/v1`` as a rule.
+        key: API key, if the server wants one.
+        attempts: tries of a request before the run stops.
+        timeout: seconds for one whole answer.
+        sleep: what waits; tests count with it.
+
+    Raises:
+        UserError: the URL is none.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str | None = None,
+        *,
+        attempts: int = 8,
+        pause: float = 1.0,
+        timeout: float = 600.0,
+        sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
+    ):
+        if not url.startswith(("http://", "https://")):
+            raise UserError("not the address of an endpoint", repr(url), "Give one like http://127.0.0.1:8000/v1.")
+        self.url, self.attempts, self.pause, self.timeout = url.rstrip("/"), attempts, pause, timeout
+        self.retries = 0
+        self._sleep = sleep
+        self._open, self._holding = asyncio.Event(), 0
+        self._open.set()
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        # The number of connections is bounded by the client's slots, and time by `timeout`.
+        self._http = httpx.AsyncClient(headers=headers, timeout=None, limits=httpx.Limits(max_connections=None))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def complete(self, body: Mapping[str, Any], key: str) -> Completion:
+        """The answer to one request; ``key`` is its hash.
+
+        Raises:
+            Refused: the server refuses this very request.
+            UserError: the server refuses all of them, asks to wait beyond :data:`LONGEST_RETRY_AFTER`, or still fails
+                at the last attempt.
+        """
+        address = f"{self.url}/chat/completions"
+        for attempt in range(1, self.attempts + 1):
+            await self._open.wait()
+            answer, fault, wait = await self._once(address, body)
+            if answer is not None:
+                return answer
+            if attempt < self.attempts:
+                self.retries += 1
+                await self._rest(max(wait, self._pause(key, attempt)), everyone=wait > 0)
+        raise UserError(f"{fault}, {self.attempts} times", address, "Is the endpoint up? Run again to go on from here.")
+
+    async def _once(self, address: str, body: Mapping[str, Any]) -> tuple[Completion | None, str, float]:
+        """The answer, or what went wrong and how many seconds the server wants to be left alone."""
+        try:
+            async with asyncio.timeout(self.timeout):
+                response = await self._http.post(address, json=body)
+        except TimeoutError:
+            return None, f"no answer within {self.timeout:g} s", 0.0
+        except httpx.RequestError as error:
+            return None, f"no answer ({type(error).__name__})", 0.0
+        if response.is_success:
+            return _completion(response), "answer is no chat completion", 0.0
+        fault = f"endpoint answered {response.status_code}: {_words(response)}"
+        if response.status_code in REFUSED_STATUS:
+            raise Refused(fault)
+        if response.status_code not in RETRY_STATUS:
+            raise UserError(fault, address, "Correct the address, the key or the model's name.")
+        wait = _retry_after(response)
+        if wait > LONGEST_RETRY_AFTER:
+            raise UserError(f"{fault}; asks to wait {wait:.0f} s", address, "Run again then; answers are kept.")
+        return None, fault, wait
+
+    def _pause(self, key: str, attempt: int) -> float:
+        digest = hashlib.sha256(f"{key}\t{attempt}".encode()).digest()
+        part = int.from_bytes(digest[:4], "big") / 2**32
+        return min(LONGEST_PAUSE, self.pause * 2 ** (attempt - 1)) * (1 - part / 2)
+
+    async def _rest(self, seconds: float, everyone: bool) -> None:
+        """Waits, and lets nobody send while it does if ``everyone``."""
+        if not everyone:
+            await self._sleep(seconds)
+            return
+        self._holding += 1
+        self._open.clear()
+        try:
+            await self._sleep(seconds)
+        finally:
+            self._holding -= 1
+            if not self._holding:
+                self._open.set()
+
+
+def _completion(response: httpx.Response) -> Completion | None:
+    """None where the body is no chat completion: a proxy's page, or JSON cut short."""
+    try:
+        content = response.json()
+        choice, usage = content["choices"][0], content.get("usage") or {}
+        return Completion(
+            text=_encodable(choice["message"].get("content") or ""),
+            finish_reason=choice["finish_reason"],
+            prompt_tokens=usage.get("prompt_tokens"),
+            completion_tokens=usage.get("completion_tokens"),
+        )
+    except (ValueError, ValidationError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _encodable(text: str) -> str:
+    """Half a surrogate pair, which JSON allows and UTF-8 does not, is spelt out; no reader accepts its backslash."""
+    return text.encode("utf-8", "backslashreplace").decode() if isinstance(text, str) else text
+
+
+def _words(response: httpx.Response) -> str:
+    try:
+        content = response.json()
+        message = content.get("error", content).get("message", "")
+    except (ValueError, AttributeError):
+        message = response.text
+    return " ".join(_encodable(str(message)).split())[:300]
+
+
+def _retry_after(response: httpx.Response) -> float:
+    """Seconds from the header Retry-After: a number, or a date, read by the server's own clock where it tells it."""
+    header = response.headers.get("retry-after", "").strip()
+    if header.isdecimal():
+        return float(header)
+    until = _moment(header)
+    if until is None:
+        return 0.0
+    now = _moment(response.headers.get("date", ""))
+    return max(0.0, until - (time.time() if now is None else now))
+
+
+def _moment(date: str) -> float | None:
+    try:
+        return email.utils.parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return None
