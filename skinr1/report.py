@@ -89,7 +89,10 @@ class Report(_Strict):
 
     def nodes(self) -> tuple[str, ...]:
         """Every diagnosis it names, the leading one first; empty when it declines."""
-        return (*filter(None, [self.diagnosis]), *(entry.diagnosis for entry in self.differential))
+        return (
+            *([] if self.diagnosis is None else [self.diagnosis]),
+            *(entry.diagnosis for entry in self.differential),
+        )
 
 
 @dataclass(frozen=True)

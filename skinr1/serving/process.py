@@ -108,6 +108,9 @@ def command(config: ServeConfig) -> list[str]:
         "dtype": config.dtype,
         "max-model-len": config.max_model_len,
         "limit-mm-per-prompt": {"image": config.max_images, "video": 0},
+        "allowed-media-domains": [
+            "none.invalid"
+        ],  # images come in the request; vLLM would fetch any address it is sent
         "structured-outputs-config": {"backend": "xgrammar", "disable_any_whitespace": True},
         "override-generation-config": SAMPLING,
     }

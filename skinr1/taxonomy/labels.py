@@ -55,7 +55,11 @@ class LabelMap:
             if not resource.is_file():
                 raise UserError("no such shipped label map", repr(name_or_path), "Give a path to a YAML file instead.")
             text, name = resource.read_text(encoding="utf-8"), name_or_path
-        document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        try:
+            document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        except yaml.YAMLError as error:
+            reason = " ".join(str(error).split())[:160]
+            raise UserError(f"not YAML ({reason})", f"label map {name!r}", "Correct the file.") from None
         labels = document.get("labels") if isinstance(document, dict) else None
         if not isinstance(labels, dict):
             raise UserError("no mapping `labels`", f"label map {name!r}", "Write `labels: {LABEL: {nodes: [path]}}`.")

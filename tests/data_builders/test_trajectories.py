@@ -20,7 +20,7 @@ from skinr1.errors import UserError
 from skinr1.report import parse
 from skinr1.stage import read_jsonl, read_manifest, write_jsonl, write_manifest
 from skinr1.taxonomy import Taxonomy
-from tests.skinr1.grounded import MELANOMA, NEVUS, TREE, case, tree, write_knowledge
+from tests.skinr1.grounded import MELANOMA, NEVUS, SHOWN, TREE, case, tree, write_knowledge
 
 SIGNS = ("papule", "brown colour", "sharp border")
 CASES = [
@@ -158,7 +158,7 @@ def test_captions_name_signs_in_vocabulary_order(run: Path) -> None:
     assert [row["completion"][0]["content"][0]["text"] for row in image] == ["Visible: papule, sharp border."]
     assert image[0]["prompt"] == prompts.messages(prompts.CAPTION_QUESTION, 1, system=None)
     assert rows(run, "rejected") == [{"case_id": "caption-2", "reason": "no visible sign is annotated"}]
-    assert counts["text"] == 2 * (len(tree().nodes) + len(list(read_jsonl(run / "knowledge" / "passages.jsonl"))))
+    assert counts["text"] == 2 * (len(SHOWN) + len(list(read_jsonl(run / "knowledge" / "passages.jsonl"))))
 
 
 def test_text_rows_teach_paths_and_passages_without_images(run: Path) -> None:
