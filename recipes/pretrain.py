@@ -3,7 +3,8 @@
 python recipes/pretrain.py --config recipes/tiny/pretrain.yaml
 
 Stands for what a real run downloads. Training data: label-free captions of images; textbook passages and paths of the
-taxonomy; and short fragments of the trajectories' text, without their images, so that it knows the words that SFT puts together.
+taxonomy; and short fragments of the trajectories' text, without their images, so that it knows the words that SFT puts
+together.
 """
 
 from dataclasses import asdict, dataclass, field
