@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from skinr1 import config, pipeline
+from skinr1.metrics import markdown_table
 from skinr1.stage import MANIFEST, write_atomic
 
 MODELS = ("base", "sft", "grpo")
-METRICS = ("valid_report_rate", "top1", "hierarchical_f", "malignancy_sensitivity")
-TITLES = ("valid reports", "top-1", "hierarchical F", "malignancy sensitivity")
 
 
 @dataclass
@@ -35,34 +34,18 @@ class Arguments:
 
 
 def collect(run: Path) -> dict[str, Any]:
-    """Scores of the three models of a run, and the paired differences of GRPO to SFT."""
-    scores = {name: json.loads((run / "scores" / name / "scores.json").read_text()) for name in MODELS}
-    return {
-        "n": scores["grpo"]["n"],
-        "patients": scores["grpo"]["patients"],
-        "metrics": {name: {metric: scores[name]["metrics"][metric] for metric in METRICS} for name in MODELS},
-        "grpo_minus_sft": {metric: scores["grpo"]["paired"]["metrics"][metric] for metric in METRICS},
-    }
+    """Scores of the three models of a run."""
+    return {name: json.loads((run / "scores" / name / "scores.json").read_text()) for name in MODELS}
 
 
-def interval(estimate: dict[str, Any], sign: str = "") -> str:
-    """``0.52 [0.49, 0.55]``; without an interval where none can be computed."""
-    value = f"{estimate['value']:{sign}.3f}"
-    if estimate["low"] is None:
-        return value
-    return f"{value} [{estimate['low']:{sign}.3f}, {estimate['high']:{sign}.3f}]"
+def markdown(results: dict[str, dict[str, Any]]) -> str:
+    """One table a seed, as the pipeline writes it."""
+    return "\n".join(f"Seed {seed}:\n\n{markdown_table(scores)}" for seed, scores in results.items())
 
 
-def markdown(results: dict[str, Any]) -> str:
-    """One row a seed and model, and the paired difference that the claim rests on."""
-    lines = [f"| seed | model | {' | '.join(TITLES)} |", "| --- " * (len(TITLES) + 2) + "|"]
-    for seed, result in results.items():
-        for name in MODELS:
-            cells = " | ".join(interval(result["metrics"][name][metric]) for metric in METRICS)
-            lines.append(f"| {seed} | {name} | {cells} |")
-        cells = " | ".join(interval(result["grpo_minus_sft"][metric], "+") for metric in METRICS)
-        lines.append(f"| {seed} | GRPO minus SFT, paired | {cells} |")
-    return "\n".join(lines) + "\n"
+def is_lifted(scores: dict[str, Any]) -> bool:
+    """Whether the interval of GRPO minus SFT in hierarchical F lies above 0."""
+    return (scores["grpo"]["paired"]["metrics"]["hierarchical_f"]["low"] or 0) > 0
 
 
 def share_base(first: Path, run: Path) -> None:
@@ -84,8 +67,8 @@ def main(argv: list[str] | None = None) -> None:
         write_atomic(args.output / "learning.json", json.dumps({"machine": machine, "seeds": results}, indent=2) + "\n")
         write_atomic(args.output / "learning.md", markdown(results))
     print(markdown(results))
-    lifted = [seed for seed, result in results.items() if (result["grpo_minus_sft"]["hierarchical_f"]["low"] or 0) > 0]
-    print(f"hierarchical F: the 95 % interval of GRPO minus SFT lies above 0 in {len(lifted)} of {len(results)} seeds")
+    lifted = sum(is_lifted(scores) for scores in results.values())
+    print(f"hierarchical F: the 95 % interval of GRPO minus SFT lies above 0 in {lifted} of {len(results)} seeds")
 
 
 if __name__ == "__main__":

@@ -22,13 +22,14 @@ from rich.progress import Progress
 from skinr1 import config, prompts
 from skinr1.cases import CASES_FILE, read_cases
 from skinr1.errors import UserError
-from skinr1.metrics import summary_table
+from skinr1.metrics import markdown_table, summary_table
 from skinr1.progress import progress_bar
 from skinr1.serving import process
 from skinr1.stage import MANIFEST, config_hash, file_hash, write_atomic
 from skinr1.taxonomy import Taxonomy
 
 MODELS = ("base", "sft", "grpo")
+TABLE = "table.md"
 
 
 @dataclass
@@ -155,8 +156,10 @@ def main(argv: list[str] | None = None) -> None:
     options = ["--run", str(args.run), "--output", str(args.output), "--title", args.title, "--stages", *stages]
     options += ["--taxonomy", str(args.taxonomy)] if args.taxonomy else []
     page.main(options)
+    scores = {name: page.read_scores(args.run / "scores" / name) for name in MODELS}
+    write_atomic(args.run / "scores" / TABLE, markdown_table(scores))
     console = Console()
-    console.print(summary_table({name: page.read_scores(args.run / "scores" / name) for name in MODELS}))
+    console.print(summary_table({"majority": scores["base"]["majority_class"], **scores}))
     served = ["skinr1", "serve", "--model", str(folders["grpo"]), "--name", "grpo", "--dtype", args.dtype]
     console.print(f"page:  {args.output / page.PAGE}\nserve: {shlex.join(served)} --enforce_eager true", soft_wrap=True)
 

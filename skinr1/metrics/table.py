@@ -12,15 +12,13 @@ from skinr1.metrics.catalogue import HEADLINE
 NOT_COMPUTABLE = "n/a"
 
 
-def show(estimate: Mapping[str, Any], signed: bool = False) -> str:
-    """An estimate with its interval; ``n/a`` when the cases do not allow it."""
+def show(estimate: Mapping[str, Any], form: str = ".2f") -> str:
+    """An estimate with its interval, each number in ``form``; ``n/a`` when the cases do not allow it."""
     if estimate["value"] is None:
         return NOT_COMPUTABLE
-    form = "{:+.2f}" if signed else "{:.2f}"
-    value = form.format(estimate["value"])
     if estimate["low"] is None:
-        return f"{value} [no interval]"
-    return f"{value} [{form.format(estimate['low'])}, {form.format(estimate['high'])}]"
+        return f"{estimate['value']:{form}} [no interval]"
+    return f"{estimate['value']:{form}} [{estimate['low']:{form}}, {estimate['high']:{form}}]"
 
 
 def summary_table(scores: Mapping[str, Mapping[str, Any]], title: str = "") -> Table:
@@ -37,6 +35,26 @@ def summary_table(scores: Mapping[str, Mapping[str, Any]], title: str = "") -> T
     return table
 
 
+def markdown_table(scores: Mapping[str, Mapping[str, Any]]) -> str:
+    """The headline metrics to three decimals: the majority class, every model, and its paired difference where one is.
+
+    Args:
+        scores: as for :func:`summary_table`; all on the same cases.
+    """
+    first = next(iter(scores.values()))
+    rows = [("majority class", first["majority_class"]["metrics"], "")]
+    for name, content in scores.items():
+        rows.append((name, content["metrics"], ""))
+        if paired := content["paired"]:
+            rows.append((f"{name} minus {paired['baseline']}, paired", paired["metrics"], "+"))
+    lines = [f"| model | {' | '.join(HEADLINE.values())} |", "| --- " * (len(HEADLINE) + 1) + "|"]
+    lines += [
+        f"| {name} | {' | '.join(show(metrics[metric], f'{sign}.3f') for metric in HEADLINE)} |"
+        for name, metrics, sign in rows
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def metrics_table(content: Mapping[str, Any]) -> Table:
     """All metrics of one run, beside the paired difference from the baseline where there is one."""
     paired = content["paired"]
@@ -47,7 +65,7 @@ def metrics_table(content: Mapping[str, Any]) -> Table:
         cells = [name.replace("_", " "), str(estimate["n"]), show(estimate)]
         if paired:
             difference = paired["metrics"][name]
-            cells.append(show(difference, signed=True) + ("*" if difference["excludes_zero"] else " "))
+            cells.append(show(difference, "+.2f") + ("*" if difference["excludes_zero"] else " "))
         table.add_row(*map(Text, cells))
     return table
 
