@@ -1,6 +1,5 @@
-"""Metrics against hand-worked examples, scikit-learn and scipy."""
+"""Metrics against hand-worked examples and scikit-learn."""
 
-import io
 import json
 from itertools import pairwise
 
@@ -8,89 +7,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
-from scipy.stats import binomtest, bootstrap
 from sklearn.metrics import f1_score, recall_score
 
 from skinr1.errors import UserError
-from skinr1.metrics import condition, hierarchy, outcomes, score, summary_table
+from skinr1.metrics import condition, hierarchy, outcomes, score
 from skinr1.metrics.catalogue import HIERARCHICAL_F, SENSITIVITY, TOP1, VALID, catalogue
-from skinr1.metrics.estimate import estimates, paired_differences
+from skinr1.metrics.estimate import estimates
 from skinr1.metrics.fairness import by_group, skin_tone
 from skinr1.metrics.outcomes import majority
 from skinr1.metrics.scores import INVALID, confusion
-from skinr1.metrics.statistics import cluster_sums, resampled_sums, wilson_interval
-from skinr1.taxonomy import Bucket, Taxonomy
-
-TREE = Taxonomy.from_yaml("""
-version: test
-tree:
-  neoplasm:
-    children:
-      benign:
-        bucket: benign
-        children:
-          melanocytic: {children: {nevus: {}, blue_nevus: {}}}
-          keratosis: {}
-      malignant:
-        bucket: malignant
-        children:
-          melanocytic: {children: {melanoma: {}}}
-          bcc: {}
-  inflammatory:
-    bucket: non_neoplastic
-    children:
-      eczema: {}
-""")
-NEVUS = "neoplasm/benign/melanocytic/nevus"
-BLUE = "neoplasm/benign/melanocytic/blue_nevus"
-KERATOSIS = "neoplasm/benign/keratosis"
-MELANOMA = "neoplasm/malignant/melanocytic/melanoma"
-BCC = "neoplasm/malignant/bcc"
-ECZEMA = "inflammatory/eczema"
-
-
-def text(diagnosis, condition=None):
-    bucket = condition or TREE.bucket(diagnosis) or "benign"
-    entry = {"diagnosis": diagnosis, "probability": 0.9, "evidence_for": [], "evidence_against": []}
-    report = {
-        "schema_version": "v1",
-        "findings": [],
-        "diagnosis": diagnosis,
-        "condition": str(bucket),
-        "differential": [entry],
-        "confidence": "low",
-        "advice": "routine_visit",
-        "citations": [],
-        "disclaimer": "Research software, not a medical device.",
-    }
-    return f"<think>because</think>\n{json.dumps(report)}"
-
-
-def row(number, truth, said, patient=None, tone=None, condition=None):
-    """``said``: a node, a (node, condition) pair, or None for an invalid answer."""
-    truth = (truth,) if isinstance(truth, str) else truth
-    answer = "no report at all" if said is None else text(*((said,) if isinstance(said, str) else said))
-    return {
-        "case_id": f"c{number:03}",
-        "patient_id": patient,
-        "source": "test",
-        "skin_tone": tone,
-        "diagnoses": list(truth),
-        "label": None,
-        "condition": condition or TREE.bucket(truth[0]),
-        "image": "",
-        "text": answer,
-        "finish_reason": "stop",
-    }
-
-
-def run(*pairs, **extra):
-    return outcomes([row(i, truth, said, **extra) for i, (truth, said) in enumerate(pairs)], TREE)
-
-
-def value(metric, results):
-    return estimates([metric], results, TREE, resamples=50)[metric.name].value
+from skinr1.taxonomy import Bucket
+from tests.skinr1.outcome_rows import BCC, BLUE, ECZEMA, KERATOSIS, MELANOMA, NEVUS, TREE, row, run, value
 
 
 def test_invalid_answers_stay_in_every_denominator():
@@ -211,95 +138,6 @@ def test_unknown_condition_is_outside_condition_metrics_only():
     assert found["top1"].n == 1
 
 
-@pytest.mark.parametrize(("successes", "n"), [(0, 10), (10, 10), (7, 20), (480, 600)])
-def test_wilson_agrees_with_scipy(successes, n):
-    expected = binomtest(successes, n).proportion_ci(method="wilson")
-    assert wilson_interval(successes, n) == pytest.approx((expected.low, expected.high))
-
-
-def test_wilson_refuses_nothing():
-    with pytest.raises(ValueError, match="nothing"):
-        wilson_interval(0, 0)
-
-
-def test_bootstrap_agrees_with_scipy_when_each_patient_has_one_case():
-    right = np.random.default_rng(1).random(150) < 0.7
-    results = run(*((NEVUS, NEVUS if hit else BLUE) for hit in right))
-    found = estimates([TOP1], results, TREE, resamples=4000)["top1"]
-    expected = bootstrap((right,), np.mean, method="percentile", n_resamples=4000, rng=2).confidence_interval
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.015)
-    assert found.method == "bootstrap"
-
-
-def test_clustering_widens_the_interval():
-    """Twenty patients, ten equal cases each: 200 cases carry the information of 20."""
-    rows = [row(i, NEVUS, NEVUS if i // 10 % 2 else BLUE, patient=f"p{i // 10}") for i in range(200)]
-    alone = [{**r, "patient_id": None} for r in rows]
-    clustered, naive = (estimates([TOP1], outcomes(r, TREE), TREE)["top1"] for r in (rows, alone))
-    assert clustered.value == naive.value == 0.5
-    assert (clustered.high - clustered.low) / (naive.high - naive.low) == pytest.approx(10**0.5, rel=0.15)
-
-
-def test_resampling_is_seeded_and_draws_whole_clusters():
-    sums = cluster_sums(np.array([[1.0], [2.0], [4.0]]), ["b", "a", "b"])
-    assert sums.tolist() == [[2.0], [5.0]]
-    drawn = resampled_sums(sums, 600, seed=3)
-    assert set(drawn[:, 0]) == {4.0, 7.0, 10.0}
-    assert np.array_equal(drawn, resampled_sums(sums, 600, seed=3))
-    assert not np.array_equal(drawn, resampled_sums(sums, 600, seed=4))
-
-
-def test_no_spread_gets_a_wilson_interval_over_patients():
-    rows = [row(i, NEVUS, NEVUS, patient=f"p{i % 10}") for i in range(40)]
-    found = estimates([VALID], outcomes(rows, TREE), TREE)[VALID.name]
-    assert (found.value, found.high, found.n, found.method) == (1.0, 1.0, 40, "wilson")
-    assert found.low == pytest.approx(wilson_interval(10, 10)[0], abs=1e-6)
-
-
-def test_all_wrong_has_an_interval_wider_than_nothing():
-    found = estimates([HIERARCHICAL_F], run(*[(NEVUS, ECZEMA)] * 20), TREE)[HIERARCHICAL_F.name]
-    assert (found.value, found.low, found.method) == (0, 0, "wilson") and found.high > 0.1
-
-
-def test_one_patient_has_no_interval():
-    found = estimates([TOP1], run((NEVUS, NEVUS), (NEVUS, BLUE), patient="p"), TREE)["top1"]
-    assert (found.value, found.low, found.high) == (0.5, None, None)
-
-
-def test_paired_difference_is_narrower_than_the_two_intervals_and_signed():
-    said = np.random.default_rng(0).random(200) < 0.5
-    before = run(*((NEVUS, NEVUS if hit else BLUE) for hit in said))
-    after = run(*((NEVUS, NEVUS if hit or i % 10 == 0 else BLUE) for i, hit in enumerate(said)))
-    found = paired_differences([TOP1], after, before, TREE)["top1"]
-    gained = sum(not hit and i % 10 == 0 for i, hit in enumerate(said)) / 200
-    assert found.value == pytest.approx(gained)
-    assert 0 < found.low < gained < found.high
-    single = estimates([TOP1], after, TREE)["top1"]
-    assert found.high - found.low < single.high - single.low
-    back = paired_differences([TOP1], before, after, TREE)["top1"]
-    assert (back.value, back.low, back.high) == (-found.value, -found.high, -found.low)
-
-
-def test_paired_with_itself_is_exactly_nothing():
-    results = run(*[(NEVUS, NEVUS), (BCC, None), (ECZEMA, NEVUS), (MELANOMA, BCC)] * 2)
-    for found in paired_differences(catalogue(TREE), results, results, TREE, 50).values():
-        assert (found.value, found.low, found.high) == (0, 0, 0)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda rows: rows[:-1], r"1 case\(s\) were answered in only one of the two runs: c002"),
-        (lambda rows: [*rows[:-1], {**rows[-1], "diagnoses": [BCC]}], "disagree about the truth: c002"),
-        (lambda rows: [*rows[:-1], {**rows[-1], "patient_id": "x"}], "disagree about the truth: c002"),
-    ],
-)
-def test_runs_on_other_cases_are_not_compared(change, message):
-    rows = [row(i, NEVUS, NEVUS) for i in range(3)]
-    with pytest.raises(UserError, match=message):
-        paired_differences([TOP1], outcomes(rows, TREE), outcomes(change(rows), TREE), TREE)
-
-
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
@@ -379,14 +217,6 @@ def test_scores_count_reasons_and_contradictions_and_do_not_depend_on_row_order(
 def test_micro_f_is_the_catalogue_f_of_the_headline():
     results = run((NEVUS, BLUE), (BCC, MELANOMA))
     assert value(HIERARCHICAL_F, results) == pytest.approx(2 * 5 / (8 + 7), abs=1e-6)
-
-
-def test_summary_table_shows_intervals_and_what_cannot_be_computed():
-    good = score(run(*[(NEVUS, NEVUS), (NEVUS, BLUE)] * 10), TREE, resamples=100)
-    console = Console(width=140, record=True, file=io.StringIO())
-    console.print(summary_table({"base": good, "[SFT]": good}))
-    lines = console.export_text()
-    assert "[SFT]" in lines and "0.50 [0." in lines and "n/a" in lines and "malignancy sensitivity" in lines
 
 
 def test_metrics_see_only_the_parsed_report():

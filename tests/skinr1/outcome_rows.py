@@ -1,0 +1,77 @@
+"""A small tree, and prediction rows of one: what the tests of metrics score."""
+
+import json
+
+from skinr1.metrics import outcomes
+from skinr1.metrics.estimate import estimates
+from skinr1.taxonomy import Taxonomy
+
+TREE = Taxonomy.from_yaml("""
+version: test
+tree:
+  neoplasm:
+    children:
+      benign:
+        bucket: benign
+        children:
+          melanocytic: {children: {nevus: {}, blue_nevus: {}}}
+          keratosis: {}
+      malignant:
+        bucket: malignant
+        children:
+          melanocytic: {children: {melanoma: {}}}
+          bcc: {}
+  inflammatory:
+    bucket: non_neoplastic
+    children:
+      eczema: {}
+""")
+NEVUS = "neoplasm/benign/melanocytic/nevus"
+BLUE = "neoplasm/benign/melanocytic/blue_nevus"
+KERATOSIS = "neoplasm/benign/keratosis"
+MELANOMA = "neoplasm/malignant/melanocytic/melanoma"
+BCC = "neoplasm/malignant/bcc"
+ECZEMA = "inflammatory/eczema"
+
+
+def text(diagnosis, condition=None):
+    bucket = condition or TREE.bucket(diagnosis) or "benign"
+    entry = {"diagnosis": diagnosis, "probability": 0.9, "evidence_for": [], "evidence_against": []}
+    report = {
+        "schema_version": "v1",
+        "findings": [],
+        "diagnosis": diagnosis,
+        "condition": str(bucket),
+        "differential": [entry],
+        "confidence": "low",
+        "advice": "routine_visit",
+        "citations": [],
+        "disclaimer": "Research software, not a medical device.",
+    }
+    return f"<think>because</think>\n{json.dumps(report)}"
+
+
+def row(number, truth, said, patient=None, tone=None, condition=None):
+    """``said``: a node, a (node, condition) pair, or None for an invalid answer."""
+    truth = (truth,) if isinstance(truth, str) else truth
+    answer = "no report at all" if said is None else text(*((said,) if isinstance(said, str) else said))
+    return {
+        "case_id": f"c{number:03}",
+        "patient_id": patient,
+        "source": "test",
+        "skin_tone": tone,
+        "diagnoses": list(truth),
+        "label": None,
+        "condition": condition or TREE.bucket(truth[0]),
+        "image": "",
+        "text": answer,
+        "finish_reason": "stop",
+    }
+
+
+def run(*pairs, **extra):
+    return outcomes([row(i, truth, said, **extra) for i, (truth, said) in enumerate(pairs)], TREE)
+
+
+def value(metric, results):
+    return estimates([metric], results, TREE, resamples=50)[metric.name].value
