@@ -65,12 +65,14 @@ def build(config: RlConfig, progress: bool = True) -> dict[str, int]:
 
 
 def rl_row(case: Case, images: list[str], taxonomy: Taxonomy) -> dict[str, Any]:
-    """Prompt and truth; ``condition`` is null when the label's nodes differ in risk."""
+    """Prompt, truth and groups; ``condition`` is null when the label's nodes differ in risk."""
     return {
         **prompt_row(question(case), images),
         "case_id": case.case_id,
         "diagnoses": list(case.diagnoses),
         "condition": shared_bucket(case.diagnoses, taxonomy),
+        "skin_tone": case.tone_group,
+        "source": case.source,
     }
 
 

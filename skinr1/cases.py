@@ -101,6 +101,11 @@ class Case(_Frozen):
         """The unit that must not straddle a split: patient, else lesion, else the case itself."""
         return self.patient_id or self.lesion_id or self.case_id
 
+    @property
+    def tone_group(self) -> str | None:
+        """Skin tone with its scale (``fitzpatrick 5``), None where it is unknown."""
+        return f"{self.skin_tone.scale} {self.skin_tone.value}" if self.skin_tone else None
+
     def present(self) -> tuple[str, ...]:
         """Concepts annotated as present, in annotation order."""
         return tuple(f.concept for f in self.findings if f.present)

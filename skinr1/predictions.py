@@ -119,12 +119,12 @@ async def ask_all(
 def prediction_row(case: Case, answer: Completion, taxonomy: Taxonomy) -> dict[str, Any]:
     """A row of predictions.jsonl: the case's truth, the model's raw text; ``image`` is relative to the cases."""
     buckets = {taxonomy.bucket(node) for node in case.diagnoses}
-    tone = case.skin_tone
     return {
         "case_id": case.case_id,
         "patient_id": case.patient_id,
+        "group": case.group,
         "source": case.source,
-        "skin_tone": f"{tone.scale} {tone.value}" if tone else None,
+        "skin_tone": case.tone_group,
         "diagnoses": list(case.diagnoses),
         "label": case.label,
         "condition": buckets.pop() if len(buckets) == 1 else None,

@@ -27,6 +27,7 @@ class Prediction(BaseModel):
 
     case_id: str
     patient_id: str | None = None
+    group: str | None = None
     source: str = ""
     skin_tone: str | None = None
     diagnoses: tuple[str, ...] = Field(min_length=1)
@@ -59,8 +60,8 @@ class Outcome:
 
     @property
     def cluster(self) -> str:
-        """The unit that is resampled: the patient, else the case itself."""
-        return self.row.patient_id or self.row.case_id
+        """The unit that is resampled, the one that splits keep together: patient, else lesion, else the case itself."""
+        return self.row.group or self.row.patient_id or self.row.case_id
 
     @property
     def predicted(self) -> str | None:

@@ -4,6 +4,7 @@ Three mend faults that were confirmed by running them:
 1. vLLM rollouts: TRL sends prompts whose image placeholder is already expanded, and vLLM expands it again.
 2. Sampling: a model that writes an image-pad token crashes the next forward pass.
 3. Resume: with a continued adapter and beta > 0 the checkpoint's policy adapter is not loaded back.
+A fourth weighs advantages by skin tone or by source (:mod:`skinr1.training.group_weights`).
 Two are faster with the same numbers: the completions of a prompt are scored behind one copy of it
 (:mod:`skinr1.training.shared_prefix`), and sampled from one prefill of it (:mod:`skinr1.training.rollouts`).
 """
@@ -15,9 +16,11 @@ from typing import Any
 
 from skinr1.errors import UserError
 from skinr1.training import rollouts, shared_prefix
+from skinr1.training.group_weights import GroupWeights, group_of, shares
 from skinr1.vlm import ADAPTER_FILE  # first: makes torchvision importable
 
 import torch  # isort: skip
+from accelerate.utils import gather_object  # isort: skip
 from peft import PeftModel, set_peft_model_state_dict  # isort: skip
 from peft.utils import load_peft_weights  # isort: skip
 from transformers import ProcessorMixin  # isort: skip
@@ -34,6 +37,12 @@ class GrpoConfig(GRPOConfig):
     shared_prefix: bool = field(
         default=True, metadata={"help": "Sample and score all completions of a prompt behind one copy of it."}
     )
+    group_columns: list[str] | None = field(
+        default=None,
+        metadata={"help": "Columns that make groups (skin_tone, source): those that earn less weigh more (group DRO)."},
+    )
+    group_rate: float = field(default=0.1, metadata={"help": "Step of group DRO; 0: equal weight a group."})
+    group_floor: float = field(default=0.2, metadata={"help": "Least weight of a group, as a share of equal weight."})
     disable_tqdm: bool | None = field(default=True, metadata={"help": "The stage has its own progress bar."})
 
 
@@ -70,11 +79,32 @@ class SkinGRPOTrainer(GRPOTrainer):
         super().__init__(model=model, args=args, processing_class=processing_class, **kwargs)
         if args.shared_prefix and not args.use_vllm:
             self.model.generate = rollouts.share_prompts(self.model)
+        self.groups: GroupWeights | None = None
+        if args.group_columns:
+            share = shares(self.train_dataset.select_columns(args.group_columns), args.group_columns)
+            self.groups = GroupWeights(share, args.group_rate, args.group_floor)
 
     def _generate_single_turn(self, prompt_ids: Any, *args: Any, **kwargs: Any) -> Any:
         if self.use_vllm and self._image_pad_token_id is not None:
             prompt_ids = [collapse_pads(ids, self._image_pad_token_id) for ids in prompt_ids]
         return super()._generate_single_turn(prompt_ids, *args, **kwargs)
+
+    def _calculate_rewards(self, inputs: Any, *args: Any) -> torch.Tensor:
+        rewards = super()._calculate_rewards(inputs, *args)  # [samples of all processes, functions]
+        if self.groups and self.model.training:
+            groups = gather_object([group_of(row, self.args.group_columns) for row in inputs])
+            totals = (rewards * self.reward_weights.to(rewards.device)).sum(dim=1)
+            self.groups.observe(groups, totals.tolist(), float(self.reward_weights.clamp(min=0).sum()))
+            for group, weight in self.groups.weights.items():
+                self._metrics["train"][f"group_weight/{group}"].append(weight)
+        return rewards
+
+    def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
+        batch = super()._generate_and_score_completions(inputs)
+        if self.groups and self.model.training:
+            factors = [self.groups.of(group_of(row, self.args.group_columns)) for row in inputs]
+            batch["advantages"] = batch["advantages"] * batch["advantages"].new_tensor(factors)
+        return batch
 
     def _get_per_token_logps_and_entropies(
         self,
@@ -116,8 +146,15 @@ class SkinGRPOTrainer(GRPOTrainer):
                 entropies.append(packed.unpack(outputs.entropy))
         return torch.cat(logps), torch.cat(entropies) if compute_entropy else None, None
 
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        if self.groups and self.args.should_save:  # first: trainer_state.json closes a checkpoint
+            self.groups.save(Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}")
+        super()._save_checkpoint(model, trial)
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
+        if self.groups:
+            self.groups.load(Path(resume_from_checkpoint))
         policy = self.accelerator.unwrap_model(self.model if model is None else model)
         if isinstance(policy, PeftModel) and (Path(resume_from_checkpoint) / ADAPTER_FILE).is_file():
             # transformers looks only into sub-folders once there is one ("ref"), and leaves the root adapter out

@@ -55,7 +55,8 @@ def write_rows(folder: Path, count: int = 8) -> Path:
         reply = [{"role": "assistant", "content": [{"type": "text", "text": answer(node)}]}]
         bucket = "benign" if node == NEVUS else "malignant"
         sft.append({**row, "completion": reply})
-        rl.append({**row, "case_id": str(index), "diagnoses": [node], "condition": bucket})
+        truth = {"case_id": str(index), "diagnoses": [node], "condition": bucket}
+        rl.append({**row, **truth, "skin_tone": f"fitzpatrick {1 + index % 3}", "source": "test"})
     for name, rows in (("sft", sft), ("rl", rl)):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder

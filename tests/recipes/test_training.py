@@ -83,9 +83,9 @@ def test_grpo_starts_at_the_sft_policy(inputs: Path, sft: Path, tmp_path: Path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("beta", [0.0, 0.04])
-def test_grpo_killed_and_resumed_gives_the_same_losses(inputs: Path, sft: Path, tmp_path: Path, beta: float):
-    options = ("--beta", beta, "--save_steps", 2, "--max_steps", 6, *MOVING)
+@pytest.mark.parametrize(("beta", "more"), [(0.0, ()), (0.04, ("--group_columns", "skin_tone"))])
+def test_grpo_killed_and_resumed_gives_the_same_losses(inputs: Path, sft: Path, tmp_path: Path, beta, more):
+    options = ("--beta", beta, "--save_steps", 2, "--max_steps", 6, *MOVING, *more)
     run_grpo(inputs, sft, tmp_path / "whole", *options)
     killed = tmp_path / "killed"
     files = ("--model", sft, "--train_file", inputs / "rl.jsonl", "--output_dir", killed)
@@ -140,6 +140,8 @@ def test_a_finished_run_is_not_overwritten(inputs: Path, sft: Path):
         ("--reward_preset", "nope", "unknown reward preset"),
         ("--max_prompt_tokens", 3, "every row is longer than 3 tokens"),
         ("--train_file", "nowhere.jsonl", "file not found: nowhere.jsonl"),
+        ("--group_columns", "source", "only one group"),
+        ("--group_columns", "tone", "column 'tone' is missing"),
     ],
 )
 def test_bad_options_end_in_one_line(inputs: Path, sft: Path, tmp_path: Path, option: str, value: object, message: str):
