@@ -9,6 +9,9 @@ import yaml
 
 from skinr1.errors import UserError
 
+_WORD = re.compile(r"\w+")
+_ENDING = re.compile(r"(?:s|es)?\b")
+
 
 @dataclass(frozen=True)
 class Concept:
@@ -38,14 +41,32 @@ def concept(name: str) -> Concept:
 
 
 @lru_cache(maxsize=1)
-def _pattern() -> tuple[re.Pattern[str], dict[str, str]]:
-    names = {text.lower(): c.name for c in concepts().values() for text in (c.name, *c.aliases)}
-    longest_first = sorted(names, key=lambda text: (-len(text), text))
-    return re.compile(r"\b(?:" + "|".join(map(re.escape, longest_first)) + r")(?:s|es)?\b"), names
+def _by_first_word() -> dict[str, list[tuple[str, str]]]:
+    """First word of a label -> (label, concept), longest label first; a label of one word also under its plurals."""
+    index: dict[str, list[tuple[str, str]]] = {}
+    labels = {
+        label.lower(): concept.name for concept in concepts().values() for label in (concept.name, *concept.aliases)
+    }
+    for label in sorted(labels, key=lambda label: (-len(label), label)):
+        first = _WORD.match(label)
+        assert first, label  # the vocabulary's labels begin with a letter
+        plurals = ("", "s", "es") if first.end() == len(label) else ("",)
+        for plural in plurals:
+            index.setdefault(first.group() + plural, []).append((label, labels[label]))
+    return index
 
 
+@lru_cache(maxsize=1 << 15)  # clauses repeat: completions, trajectories and books say the same few thousand
 def mentioned(text: str) -> tuple[str, ...]:
     """Concepts a text names, in order of first mention, longest name first; negation is the caller's business."""
-    pattern, names = _pattern()
-    found = (match.group(0) for match in pattern.finditer(text.lower()))
-    return tuple(dict.fromkeys(names.get(t) or names.get(t[:-1]) or names[t[:-2]] for t in found))
+    lowered, index, end = text.lower(), _by_first_word(), 0
+    found: dict[str, None] = {}
+    for word in _WORD.finditer(lowered):
+        if word.start() < end:  # inside the mention before
+            continue
+        for label, name in index.get(word.group(), ()):
+            after = word.start() + len(label)
+            if lowered.startswith(label, word.start()) and (ending := _ENDING.match(lowered, after)):
+                found[name], end = None, ending.end()
+                break
+    return tuple(found)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, Self
 
+import jiter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from skinr1.concepts import concept, concepts
@@ -147,24 +148,10 @@ def report_from_json(data: Any, taxonomy: Taxonomy) -> Report:
 
 def _check_json(body: str) -> None:
     """What pydantic's reader lets pass: a key twice, NaN. Raises InvalidAnswer."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in pairs]
-        if len(set(keys)) != len(keys):
-            raise InvalidAnswer("json", "a key occurs twice")
-        return dict(pairs)
-
-    def no_constant(name: str) -> Any:
-        raise InvalidAnswer("json", f"{name} is no JSON number")
-
     try:
-        json.loads(body, object_pairs_hook=unique, parse_constant=no_constant)
-    except json.JSONDecodeError as error:
-        raise InvalidAnswer("json", f"{error.msg} at character {error.pos}") from None
-    except (RecursionError, ValueError) as error:
-        if isinstance(error, InvalidAnswer):
-            raise
-        raise InvalidAnswer("json", "nested too deeply or a number too long") from None
+        jiter.from_json(body.encode(), allow_inf_nan=False, catch_duplicate_keys=True)
+    except ValueError as error:  # also UnicodeEncodeError: half of a surrogate pair
+        raise InvalidAnswer("json", str(error)) from None
 
 
 def _report(body: str) -> Report:

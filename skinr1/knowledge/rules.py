@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from skinr1.concepts import mentioned
 from skinr1.knowledge.passages import Passage
@@ -10,6 +11,7 @@ from skinr1.knowledge.sections import question_and_answer
 
 RULE_KINDS = ("morphology", "course")
 
+_SENTENCES = re.compile(r"[.;](?:\s|$)")
 _CLAUSES = re.compile(r",|\b(?:but|although|though|whereas|however)\b", re.IGNORECASE)
 _DENIES_NEXT = re.compile(
     r"\b(?:no|without|absent|absence of|free (?:of|from)|devoid of|lack(?:s|ing)?|never"
@@ -22,6 +24,8 @@ _DENIES_PREVIOUS = re.compile(
     r"|do(?:es)? not (?:occur|appear)|never (?:occurs?|appears?))\b",
     re.IGNORECASE,
 )
+# The first words of the two above, wherever they stand.
+_MAY_DENY = re.compile(r"\b(?:no\b|not\b|without|absen|free|devoid|lack|never|missing)", re.IGNORECASE)
 # What a bare item of a list ("no scale, crust or ulcer") does not contain.
 _NOT_BARE = re.compile(r"\b(?:an?|the|with|of|is|are|has|have|shows?|there|it|may|can|\w+ly|often|sometimes)\b")
 _IN_CLAUSE = {
@@ -62,15 +66,28 @@ def signs(text: str) -> Iterator[tuple[str, bool, str]]:
     A denial reaches to the end of its clause or list, or back over the clause where it follows the sign
     ("scale is absent"); ``sometimes`` qualifies its clause, ``may`` and ``often`` their sentence.
     """
-    for sentence in re.split(r"[.;](?:\s|$)", " ".join(text.split())):
+    for sentence in _SENTENCES.split(" ".join(text.split())):
         hedge = _IN_SENTENCE.search(sentence) or _OFTEN.search(sentence)
+        usual = hedge.group(1).lower() if hedge else "typical"
         clauses = _CLAUSES.split(sentence)
         for clause, (start, end) in zip(clauses, _denied(clauses), strict=True):
-            frequency = _occasional(clause) or (hedge.group(1).lower() if hedge else "typical")
-            parts = ((clause[:start], False), (clause[start:end], True), (clause[end:], False))
-            yield from ((name, denied, frequency) for part, denied in parts for name in mentioned(part))
+            frequency = _occasional(clause) or usual
+            if start == end:
+                for name in mentioned(clause):
+                    yield name, False, frequency
+            else:
+                parts = ((clause[:start], False), (clause[start:end], True), (clause[end:], False))
+                yield from ((name, denied, frequency) for part, denied in parts for name in mentioned(part))
 
 
+def asserted(text: str) -> set[str]:
+    """Concepts that a text mentions somewhere without denying them."""
+    if not _MAY_DENY.search(text):  # most texts: nothing to take apart
+        return set(mentioned(text))
+    return {concept for concept, denied, _ in signs(text) if not denied}
+
+
+@lru_cache(maxsize=1 << 15)  # as for mentioned: clauses repeat
 def _occasional(clause: str) -> str | None:
     found = (word for word, forms in _IN_CLAUSE.items() if re.search(rf"\b(?:{forms})\b", clause, re.IGNORECASE))
     return next(found, None)
@@ -79,6 +96,8 @@ def _occasional(clause: str) -> str | None:
 def _denied(clauses: list[str]) -> list[tuple[int, int]]:
     """The denied span of each clause; (0, 0) denies nothing."""
     spans = [_span(clause) for clause in clauses]
+    if all(start == end for start, end in spans):
+        return spans
     for index, (start, end) in enumerate(list(spans)):
         if start == end:
             continue
@@ -88,6 +107,7 @@ def _denied(clauses: list[str]) -> list[tuple[int, int]]:
     return spans
 
 
+@lru_cache(maxsize=1 << 15)
 def _span(clause: str) -> tuple[int, int]:
     if previous := _DENIES_PREVIOUS.search(clause):
         return 0, previous.start()

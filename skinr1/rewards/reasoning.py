@@ -1,11 +1,12 @@
 """The reasoning beside the report: does it say the same, cite what exists, stop, repeat itself?"""
 
 from collections.abc import Container
+from functools import lru_cache
 
-from skinr1.knowledge.rules import signs
+from skinr1.knowledge.rules import asserted
 from skinr1.report import Answer, inconsistencies
 from skinr1.taxonomy import Taxonomy
-from skinr1.taxonomy.tree import normalise
+from skinr1.taxonomy.node import Node, normalise
 
 LENGTH = 1200  # characters of reasoning that cost nothing; the paper's trajectories are shorter
 GRAM = 4
@@ -19,13 +20,23 @@ def consistency(answer: Answer | None, taxonomy: Taxonomy) -> float:
     if answer is None or inconsistencies(answer.report, taxonomy):
         return 0.0
     diagnosis = answer.report.diagnosis
-    said = {name for name, denied, _ in signs(answer.thinking) if not denied}
-    words = f" {normalise(answer.thinking)} "
+    said = asserted(answer.thinking)
+    words = f" {_words(answer.thinking)} "
     borne_out = [name in said for name in answer.report.findings]
     if diagnosis is not None:
-        node = taxonomy.node(diagnosis)
-        borne_out.append(any(f" {normalise(label)} " in words for label in (node.name, *node.aliases)))
+        borne_out.append(any(label in words for label in _labels(taxonomy.node(diagnosis))))
     return sum(borne_out) / len(borne_out) if borne_out else 0.0
+
+
+@lru_cache(maxsize=4096)  # several rewards read the same reasoning, a batch one after the other
+def _words(thinking: str) -> str:
+    return normalise(thinking)
+
+
+@lru_cache(maxsize=4096)
+def _labels(node: Node) -> tuple[str, ...]:
+    """The node's names as whole words."""
+    return tuple(f" {normalise(label)} " for label in (node.name, *node.aliases))
 
 
 def citations_exist(answer: Answer | None, passages: Container[str]) -> float:
@@ -48,6 +59,6 @@ def variety(answer: Answer | None) -> float:
     """Share of the reasoning's runs of four words that are not a repetition; 1 where there is none."""
     if answer is None:
         return 0.0
-    words = normalise(answer.thinking).split()
-    grams = [tuple(words[i : i + GRAM]) for i in range(len(words) - GRAM + 1)]
+    words = _words(answer.thinking).split()
+    grams = list(zip(*(words[start:] for start in range(GRAM)), strict=False))  # the shortest ends them
     return len(set(grams)) / len(grams) if grams else 1.0

@@ -47,7 +47,10 @@ def _for_trl(name: str, score: Score, context: Context, parsed: Parse) -> Callab
     ) -> list[float]:
         none = [None] * len(completions)
         columns = zip(diagnoses, condition, differential or none, findings or none, strict=True)
-        truths = [_truth(*row) for row in columns]
+        truths = [
+            _truth(tuple(nodes), bucket, tuple(map(tuple, weighted or ())), tuple(signs or ()))
+            for nodes, bucket, weighted, signs in columns
+        ]
         answers = [parsed(_text(completion)) for completion in completions]
         return [score(answer, truth, context) for answer, truth in zip(answers, truths, strict=True)]
 
@@ -55,13 +58,12 @@ def _for_trl(name: str, score: Score, context: Context, parsed: Parse) -> Callab
     return function
 
 
-def _truth(nodes: Sequence[str], bucket: str | None, weighted: Any, findings: Any) -> Truth:
-    return Truth(
-        tuple(nodes),
-        None if bucket is None else Bucket(bucket),
-        tuple((str(node), float(weight)) for node, weight in weighted or ()),
-        tuple(findings or ()),
-    )
+@lru_cache(maxsize=4096)  # the completions of a prompt share it, and every function asks again
+def _truth(
+    nodes: tuple[str, ...], bucket: str | None, weighted: tuple[tuple[str, float], ...], signs: tuple[str, ...]
+) -> Truth:
+    weights = tuple((str(node), float(weight)) for node, weight in weighted)
+    return Truth(nodes, None if bucket is None else Bucket(bucket), weights, signs)
 
 
 def _text(completion: Any) -> str:

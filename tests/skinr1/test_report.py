@@ -189,7 +189,7 @@ BAD = {
     "three decimals": (with_entry(probability=0.123), "schema"),
     "negative probability": (with_entry(probability=-0.1), "schema"),
     "probability over 1": (with_entry(probability=1.01), "schema"),
-    "lone surrogate": (THOUGHT + BODY.replace("primer:nevus", "\\ud800:nevus"), "schema"),
+    "lone surrogate": (THOUGHT + BODY.replace("primer:nevus", "\\ud800:nevus"), "json"),
     "capital citation": (text_of(citations=["Primer:nevus"]), "schema"),
     "citation with line end": (text_of(citations=["primer:nevus\n"]), "schema"),
     "unknown node": (text_of(diagnosis="neoplasm/benign/unicorn"), "diagnosis"),
