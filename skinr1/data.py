@@ -5,7 +5,6 @@ from pathlib import Path
 
 from skinr1.arguments import Parser
 from skinr1.browse import PER_PAGE, locate, write_gallery
-from skinr1.cases import read_cases
 from skinr1.datacard import FEW, FILES, write_card
 from skinr1.progress import progress_bar
 from skinr1.taxonomy import Taxonomy
@@ -13,6 +12,7 @@ from skinr1.taxonomy import Taxonomy
 _EPILOG = """\
 examples:
   skinr1 data card runs/cases                           card.json, card.md and card.html in that folder
+  skinr1 data card runs/trajectories                    the same of the cases that have a trajectory
   skinr1 data browse runs/trajectories                  the gallery of its cases, in runs/trajectories/browse
   skinr1 data browse runs/cases                         all cases, with the trajectories that were made from them
 """
@@ -35,7 +35,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="card | browse")
     card = actions.add_parser("card", parents=[shared], help="count a build and state its gaps")
-    card.add_argument("folder", type=Path, help="a finished folder of cases: of the stage cases or splits")
+    card.add_argument("folder", type=Path, help="a finished folder of cases or of trajectories")
+    card.add_argument("--cases", type=Path, help="the cases of trajectories (default: found beside the folder)")
     card.add_argument("--few", type=int, default=FEW, help="name diagnoses of fewer cases (default: %(default)s)")
     browse = actions.add_parser("browse", parents=[shared], help="write a gallery to look through in a browser")
     browse.add_argument("folder", type=Path, help="a finished folder of cases or of trajectories")
@@ -52,8 +53,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _card(args: argparse.Namespace) -> None:
     with progress_bar() as bar:
-        cases = bar.track(read_cases(args.folder), description="card: cases")
-        made = write_card(args.folder, Taxonomy.load(args.taxonomy), args.few, cases)
+        made = write_card(
+            args.folder,
+            Taxonomy.load(args.taxonomy),
+            args.few,
+            args.cases,
+            lambda cases: bar.track(cases, description="card: cases"),
+        )
     for gap in made["gaps"]:
         print(f"gap: {gap['text']}")
     print(f"wrote {', '.join(str(args.folder / name) for name in FILES)}")

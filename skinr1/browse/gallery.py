@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from skinr1.browse.exhibits import Exhibit, Rejected, exhibit, label_name, rejected_of
-from skinr1.browse.folders import TRAINING_FILES, Folders
 from skinr1.browse.rows import Rows
 from skinr1.cases import CASES_FILE, Case, read_cases
-from skinr1.datacard import same_taxonomy
 from skinr1.datacard.tally import NO_SPLIT, RENDERED_PREFIX, tone_of
 from skinr1.errors import UserError
 from skinr1.knowledge import Knowledge
+from skinr1.neighbours import TRAINING_FILES, Folders, same_taxonomy
 from skinr1.page.environment import environment
 from skinr1.stage import REJECTED, read_manifest, write_atomic
 from skinr1.taxonomy import Taxonomy
@@ -67,7 +66,7 @@ class _Gallery:
         self.seen = _Seen()
         script = files("skinr1.page").joinpath("templates", "browse.js").read_text(encoding="utf-8")
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-        self.shared = {
+        self.shared: dict[str, Any] = {
             "script": script,
             "script_hash": f"sha256-{digest}",
             "mark": _MARK,
@@ -82,10 +81,12 @@ class _Gallery:
 
     def order(self) -> list[str]:
         """Case ids by diagnosis, then by id. Raises UserError for a trajectory of a case that is not there."""
-        lost = [name for name in self.rows.keys() if name not in self.cases]
+        lost = [name for name in self.rows if name not in self.cases]
         if lost:
-            raise UserError("trajectory of an unknown case", lost[0], f"Give the cases it was made from ({CASES_FILE}).")
-        wanted = None if self.folders.all_cases else {*self.rows.keys(), *self.refused.keys()}
+            raise UserError(
+                "trajectory of an unknown case", lost[0], f"Give the cases it was made from ({CASES_FILE})."
+            )
+        wanted = None if self.folders.all_cases else {*self.rows, *self.refused}
         self.shared["rendered"] = 0
         named = []
         for case in read_cases(self.folders.cases):
@@ -157,10 +158,10 @@ class _Gallery:
 
     def others(self, shown: set[str]) -> list[Rejected]:
         """What was rejected and belongs to no case that is shown."""
-        lost = [row for name in self.refused.keys() if name not in shown for row in self.refused[name]]
+        lost = [row for name in self.refused if name not in shown for row in self.refused[name]]
         if self.folders.all_cases and (self.folders.cases / REJECTED).is_file():
             of_cases = Rows([self.folders.cases / REJECTED])
-            lost += [row for name in of_cases.keys() for row in of_cases[name]]
+            lost += [row for name in of_cases for row in of_cases[name]]
         return list(map(rejected_of, lost))
 
 
@@ -206,9 +207,7 @@ def write_gallery(
     )
     write_atomic(output / "index.html", index)
     seen = gallery.seen
-    return Written(
-        len(ids), pages, seen.trajectories, seen.reasons.total(), seen.missing, tuple(sorted(seen.unknown))
-    )
+    return Written(len(ids), pages, seen.trajectories, seen.reasons.total(), seen.missing, tuple(sorted(seen.unknown)))
 
 
 def page_file(number: int, kind: str = "page") -> str:

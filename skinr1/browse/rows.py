@@ -25,9 +25,9 @@ class Rows:
     def __contains__(self, value: str) -> bool:
         return value in self._places
 
-    def keys(self) -> list[str]:
+    def __iter__(self) -> Iterator[str]:
         """Values in order of first occurrence."""
-        return list(self._places)
+        return iter(self._places)
 
     def count(self) -> int:
         return sum(map(len, self._places.values()))

@@ -4,21 +4,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from skinr1.datacard.gaps import Subject, gaps
+from skinr1.datacard.reasoning import Reasoning
 from skinr1.datacard.tally import UNLABELLED, bands, splits
 from skinr1.licences import TERMS, commercial
 
+Counts = Mapping[tuple[str, str], int] | Mapping[tuple[str, ...], int]
 _VERDICT = {True: "yes", False: "no", None: "not established"}
 
 
-def card(subject: Subject, manifest: Mapping[str, Any], rejected: Mapping[str, int]) -> dict[str, Any]:
+def card(
+    subject: Subject, manifest: Mapping[str, Any], rejected: Mapping[str, int], reasoning: Reasoning | None = None
+) -> dict[str, Any]:
     """Everything the card says, as plain data; ``counts`` holds diagnosis × tone × source × licence × split.
 
     Args:
         manifest: of the stage that the cases are from.
-        rejected: reason -> rows of that stage that gave no case.
+        rejected: reason -> rows of that stage that gave nothing.
+        reasoning: what was made of the cases, where the stage is that of trajectories.
     """
     tally = subject.tally
     labels = tally.labels
+    found = reasoning.gaps(subject) if reasoning else []
     return {
         "card": 1,
         "title": f"Data card: {', '.join(tally.one('source')) or 'no case'}",
@@ -31,7 +37,8 @@ def card(subject: Subject, manifest: Mapping[str, Any], rejected: Mapping[str, i
             "rejected": sum(rejected.values()),
         },
         "few": subject.few,
-        "gaps": [gap.row() for gap in gaps(tally, subject.taxonomy, subject.few)],
+        "gaps": [gap.row() for gap in [*found, *gaps(subject)]],
+        "trajectories": reasoning.row(subject) if reasoning else None,
         "columns": {"tones": bands(tally), "splits": splits(tally)},
         "splits": tally.one("split"),
         "tones": tally.one("tone"),
@@ -82,7 +89,9 @@ def _sources(subject: Subject) -> dict[str, Any]:
             "cases": cases,
             "licences": licences[source],
             "evaluation_only": tally.evaluation_only[source],
-            "attributions": {text: n for (own, text), n in sorted(tally.attributions.items()) if own == source and text},
+            "attributions": {
+                text: n for (own, text), n in sorted(tally.attributions.items()) if own == source and text
+            },
         }
         for source, cases in tally.one("source").items()
     }
@@ -102,11 +111,11 @@ def _licences(subject: Subject) -> dict[str, Any]:
     }
 
 
-def _joined(counts: Mapping[tuple[str, ...], int]) -> dict[str, int]:
+def _joined(counts: Counts) -> dict[str, int]:
     return {", ".join(key): n for key, n in sorted(counts.items())}
 
 
-def _nested(counts: Mapping[tuple[str, ...], int]) -> dict[str, dict[str, int]]:
+def _nested(counts: Counts) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
     for (outer, inner), n in sorted(counts.items()):
         found.setdefault(outer, {})[inner] = n

@@ -28,11 +28,15 @@ class Gap:
 
 @dataclass(frozen=True)
 class Subject:
-    """What gaps are looked for in."""
+    """What gaps are looked for in.
+
+    A diagnosis of fewer cases than ``few`` is named; ``expected`` are the splits that there should be.
+    """
 
     tally: Tally
     taxonomy: Taxonomy
     few: int = FEW
+    expected: tuple[str, ...] = SPLITS
 
     def name(self, label: str) -> str:
         """A label's name; where two labels share it, their place in the tree is said."""
@@ -54,13 +58,8 @@ class Subject:
         return [label for label in self.tally.labels if Bucket.MALIGNANT in self.risks(label)]
 
 
-def gaps(tally: Tally, taxonomy: Taxonomy, few: int = FEW) -> list[Gap]:
-    """Every gap that the counts show, the graver ones first.
-
-    Args:
-        few: a diagnosis of fewer cases is named.
-    """
-    subject = Subject(tally, taxonomy, few)
+def gaps(subject: Subject) -> list[Gap]:
+    """Every gap that the counts show, the graver ones first."""
     return [gap for look in _LOOKS for gap in look(subject)]
 
 
@@ -68,14 +67,12 @@ def _rendered(subject: Subject) -> Iterator[Gap]:
     tally = subject.tally
     if tally.rendered:
         who = "All cases" if tally.rendered == tally.cases else f"{tally.rendered} of {tally.cases} cases"
-        yield Gap(
-            "rendered", f"{who} are rendered, not clinical: drawn by a program; they say nothing about patients."
-        )
+        yield Gap("rendered", f"{who} are rendered, not clinical: drawn by a program; they say nothing about patients.")
 
 
 def _empty_splits(subject: Subject) -> Iterator[Gap]:
     held = splits(subject.tally)
-    lacking = [name for name in SPLITS if name not in held]
+    lacking = [name for name in subject.expected if name not in held]
     if lacking:
         yield Gap("empty split", f"No case is in {' or '.join(lacking)}.")
     if NO_SPLIT in held:
@@ -124,7 +121,7 @@ def _dark_tones(subject: Subject) -> Iterator[Gap]:
 
 def _unstated(counts: Counter[tuple[str, ...]], label: str) -> str:
     total = sum(count for key, count in counts.items() if key[0] == label)
-    return f"{total} cases, {counts[label, UNKNOWN]} of unknown tone"
+    return f"{_count(total, 'case')}, {counts[label, UNKNOWN]} of unknown tone"
 
 
 def _few(subject: Subject) -> Iterator[Gap]:
@@ -164,7 +161,7 @@ def _licences(subject: Subject) -> Iterator[Gap]:
         (False, "no commercial use", "forbids commercial use"),
         (None, "commercial use not established", "does not say whether commercial use is allowed"),
     ):
-        barred = [(*key, n) for key, n in sorted(found.items()) if commercial(key[1]) is verdict]
+        barred = [(s, lic, n) for (s, lic), n in sorted(found.items()) if commercial(lic) is verdict]
         if barred:
             total = sum(n for _, _, n in barred)
             items = tuple(f"{source} ({licence}, {_count(n, 'case')})" for source, licence, n in barred)

@@ -30,6 +30,7 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", "## Diagnoses", "")
     heads = ["diagnosis", "condition", "cases", "patients", *tones, *splits, "sources", "licences"]
     yield from _table(heads, (_diagnosis(row, tones, splits) for row in card["diagnoses"]))
+    yield from _trajectories(card["trajectories"])
     yield from ("", "## Sources and licences", "")
     yield from _table(
         ["licence", "terms", "cases", "commercial use", "name the authors", "same licence", "pass on"],
@@ -47,6 +48,16 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
     for name in ("splits", "roles", "modalities", "tones", "tone_origins", "rejected"):
         yield f"- {name.replace('_', ' ')}: {plain(_listed(card[name])) or 'none'}"
     yield from ("", "`card.json` has the full cross of diagnosis, tone, source, licence and split.")
+
+
+def _trajectories(made: Mapping[str, Any] | None) -> Iterator[str]:
+    if made is None:
+        return
+    yield from ("", "## Trajectories", "")
+    yield f"{made['total']} trajectories, which cite {len(made['cited'])} passages; cases are those that have one."
+    yield ""
+    rows = ([name, *kinds.values()] for name, kinds in made["diagnoses"].items())
+    yield from _table(["diagnosis", *(kind.replace("_", " ") for kind in made["kinds"])], rows)
 
 
 def plain(text: object) -> str:

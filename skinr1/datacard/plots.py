@@ -43,7 +43,7 @@ def _ages(tally: Tally) -> Curve | None:
     if not decades:
         return None
     every = range(min(decades), max(decades) + 1, 10)
-    counts = {(_decade(first), split): n for (first, split), n in tally.ages.items()}
+    counts: dict[tuple[str, ...], int] = {(_decade(first), split): n for (first, split), n in tally.ages.items()}
     return _bars("ages", "Ages by split.", [_decade(first) for first in every], splits(tally), counts)
 
 

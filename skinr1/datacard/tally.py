@@ -135,8 +135,8 @@ def splits(tally: Tally) -> list[str]:
 
 
 def _modality(case: Case) -> str:
-    found = set(case.modalities) or {case.modality}
-    return " and ".join(sorted(name or UNKNOWN for name in found))
+    found = case.modalities or (case.modality or UNKNOWN,)
+    return " and ".join(sorted(set(found)))
 
 
 def _missing(case: Case) -> list[str]:

@@ -39,16 +39,20 @@ def render(
         gallery: cases shown.
     """
     shown = exhibits({run.name: run.outcomes for run in runs}, folders, taxonomy, gallery)
-    page = environment(taxonomy).get_template("page.html").render(
-        title=title,
-        runs=runs,
-        headline=HEADLINE,
-        differences={run.name: differences(run.scores) for run in runs},
-        curves=curves,
-        exhibits=shown,
-        legend={"right": RIGHT, "near": NEAR, "wrong": WRONG, "invalid": INVALID},
-        rendered=sum(o.row.source.startswith("rendered") for o in runs[0].outcomes),
-        taxonomy=taxonomy,
+    page = (
+        environment(taxonomy)
+        .get_template("page.html")
+        .render(
+            title=title,
+            runs=runs,
+            headline=HEADLINE,
+            differences={run.name: differences(run.scores) for run in runs},
+            curves=curves,
+            exhibits=shown,
+            legend={"right": RIGHT, "near": NEAR, "wrong": WRONG, "invalid": INVALID},
+            rendered=sum(o.row.source.startswith("rendered") for o in runs[0].outcomes),
+            taxonomy=taxonomy,
+        )
     )
     return page, missing_pictures(shown)
 

@@ -10,6 +10,7 @@ from skinr1.cases import CASES_FILE
 from skinr1.errors import UserError
 from skinr1.knowledge import PASSAGES
 from skinr1.stage import MANIFEST, file_hash, read_manifest
+from skinr1.taxonomy import Taxonomy
 
 TRAINING_FILES = ("train.jsonl", "validation.jsonl")
 
@@ -36,22 +37,31 @@ def locate(
         UserError: the stage never finished or is another one, a folder is not found or is ambiguous, or a given one
             is not what the trajectories were made from.
     """
-    manifest = read_manifest(folder)
+    read_manifest(folder)  # or the stage never finished
     if (folder / CASES_FILE).is_file():
         if cases is not None:
             raise UserError("this is a cases folder already", str(folder), "Leave out --cases.")
         found = trajectories or _trajectories_of(folder)
         return Folders(folder, found, _needed(found, PASSAGES, knowledge, "--knowledge") if found else None, True)
-    if manifest.get("stage") is None or not (folder / TRAINING_FILES[0]).is_file():
-        raise UserError("neither cases nor trajectories", str(folder), "Give a folder of one of these stages.")
+    found_cases = cases_of(folder, cases)
     if trajectories is not None:
         raise UserError("this is a trajectories folder already", str(folder), "Leave out --trajectories.")
-    return Folders(
-        _needed(folder, CASES_FILE, cases, "--cases"),
-        folder,
-        _needed(folder, PASSAGES, knowledge, "--knowledge"),
-        False,
-    )
+    return Folders(found_cases, folder, _needed(folder, PASSAGES, knowledge, "--knowledge"), False)
+
+
+def cases_of(folder: Path, given: Path | None = None) -> Path:
+    """The folder of the cases that a trajectories stage was made from. Raises UserError as :func:`locate` does."""
+    if not (folder / TRAINING_FILES[0]).is_file():
+        raise UserError("neither cases nor trajectories", str(folder), "Give a folder of one of these stages.")
+    return _needed(folder, CASES_FILE, given, "--cases")
+
+
+def same_taxonomy(manifest: dict[str, Any], taxonomy: Taxonomy, folder: Path) -> None:
+    """Raises UserError when a stage names its diagnoses by another tree."""
+    if manifest.get("taxonomy") not in (None, taxonomy.hash):
+        raise UserError(
+            "made with another taxonomy", str(folder), "Give its YAML as --taxonomy, or run the stage again."
+        )
 
 
 def _needed(folder: Path, name: str, given: Path | None, option: str) -> Path:
