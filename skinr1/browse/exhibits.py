@@ -137,14 +137,14 @@ def rejected_of(row: Mapping[str, Any]) -> Rejected:
 
 def _shown(row: Mapping[str, Any], taxonomy: Taxonomy) -> Shown:
     try:
-        answer = row["completion"][0]["content"][0]["text"]
+        kind, answer = str(row["kind"]), row["completion"][0]["content"][0]["text"]
         made = tuple(map(_sentence, json.loads(row["provenance"])))
     except (KeyError, IndexError, TypeError, ValueError):
         raise UserError("not a row of trajectories", f"case {row.get('case_id')}", "Run that stage again.") from None
     report, problem = _report(answer, taxonomy)
     named = report.diagnosis if report else None
     return Shown(
-        kind=str(row["kind"]),
+        kind=kind,
         steps=made,
         report=report,
         problem=problem,

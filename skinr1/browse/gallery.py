@@ -102,7 +102,7 @@ class _Gallery:
         self.seen.facets["diagnosis"].add(label_name(case, self.taxonomy))
         self.seen.facets["tone"].add(tone_of(case.skin_tone))
         self.seen.facets["split"].add(case.split or NO_SPLIT)
-        kinds = {str(row["kind"]) for row in self.rows[case.case_id]}
+        kinds = {str(row.get("kind")) for row in self.rows[case.case_id]}
         self.seen.facets["kind"] |= kinds or {NO_TRAJECTORY}
 
     def exhibit(self, case_id: str) -> Exhibit:

@@ -132,7 +132,9 @@ def _few(subject: Subject) -> Iterator[Gap]:
         yield Gap(
             "few cases",
             f"{_have(len(rare), len(labels))} fewer than {subject.few} cases.",
-            tuple(f"{subject.name(x)} ({counts[x]} of {_count(len(groups[x]), 'patient')})" for x in rare),
+            tuple(
+                f"{subject.name(x)} ({_count(counts[x], 'case')} of {_count(len(groups[x]), 'patient')})" for x in rare
+            ),
         )
 
 

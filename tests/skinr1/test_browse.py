@@ -272,7 +272,7 @@ def change_cases(run: Path) -> None:
             "unknown case",
         ),
         (
-            lambda run: (run / "trajectories/train.jsonl").write_text('{"case_id":"odd","kind":"direct"}'),
+            lambda run: (run / "trajectories/train.jsonl").write_text('{"case_id":"odd"}'),
             ["trajectories"],
             "not a row of trajectories",
         ),
