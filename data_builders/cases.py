@@ -1,4 +1,4 @@
-"""Cases stage: a source's rows and images -> cases.jsonl, images/, rejected.jsonl, manifest.json.
+"""Cases stage: a source's rows and images -> cases.jsonl, images/, rejected.jsonl, manifest.json, and a data card.
 
     python -m data_builders.cases --config recipes/<model>/cases.yaml
 
@@ -290,10 +290,13 @@ def _count(cases: Sequence[Case], rejected: Sequence[Rejection]) -> dict[str, in
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point."""
     from skinr1.config import parse  # heavy; worker processes import this module and must not pay for it
+    from skinr1.datacard import FILES, write_card
 
     config = parse(CasesConfig, argv, prog="data_builders.cases")
     for name, count in build(config).items():
         print(f"{name}: {count}")
+    write_card(Path(config.output), _taxonomy(config))
+    print(f"what it holds and lacks: {Path(config.output) / FILES[-1]}")
 
 
 if __name__ == "__main__":

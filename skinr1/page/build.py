@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from skinr1.metrics.catalogue import HEADLINE
 from skinr1.metrics.outcomes import Outcome
-from skinr1.metrics.table import show
 from skinr1.page.curves import Curve
+from skinr1.page.environment import environment
 from skinr1.page.gallery import INVALID, NEAR, RIGHT, WRONG, Exhibit, exhibits
 from skinr1.taxonomy import Taxonomy
 
@@ -40,27 +38,21 @@ def render(
         folders: where relative image paths may lie.
         gallery: cases shown.
     """
-    environment = Environment(
-        loader=PackageLoader("skinr1.page", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["estimate"] = show
-    environment.filters["words"] = lambda name: str(name).replace("_", " ")
-    environment.filters["node"] = lambda node: node_name(node, taxonomy)
     shown = exhibits({run.name: run.outcomes for run in runs}, folders, taxonomy, gallery)
-    page = environment.get_template("page.html").render(
-        title=title,
-        runs=runs,
-        headline=HEADLINE,
-        differences={run.name: differences(run.scores) for run in runs},
-        curves=curves,
-        exhibits=shown,
-        legend={"right": RIGHT, "near": NEAR, "wrong": WRONG, "invalid": INVALID},
-        rendered=sum(o.row.source.startswith("rendered") for o in runs[0].outcomes),
-        taxonomy=taxonomy,
+    page = (
+        environment(taxonomy)
+        .get_template("page.html")
+        .render(
+            title=title,
+            runs=runs,
+            headline=HEADLINE,
+            differences={run.name: differences(run.scores) for run in runs},
+            curves=curves,
+            exhibits=shown,
+            legend={"right": RIGHT, "near": NEAR, "wrong": WRONG, "invalid": INVALID},
+            rendered=sum(o.row.source.startswith("rendered") for o in runs[0].outcomes),
+            taxonomy=taxonomy,
+        )
     )
     return page, missing_pictures(shown)
 
@@ -68,11 +60,6 @@ def render(
 def missing_pictures(shown: Sequence[Exhibit]) -> int:
     """Exhibits without a picture."""
     return sum(exhibit.picture is None for exhibit in shown)
-
-
-def node_name(node: str, taxonomy: Taxonomy) -> str:
-    """Readable form of a node id, or of several joined by `` | ``; other words come back as they are."""
-    return " or ".join(taxonomy.node(part).name if part in taxonomy.nodes else part for part in node.split(" | "))
 
 
 def differences(scores: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,5 @@
 """Training curves as inline SVG: text stays text, colours follow the page, the same rows give the same bytes."""
 
-import io
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -8,12 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from skinr1.page.svg import COLOURS, drawing
 from skinr1.stage import read_jsonl
 
-# Stand-in for the page's ink, replaced by currentColor so that one drawing serves light and dark.
-INK = "#010203"
-# Readable on white and on near-black; line styles differ too, so colour is never the only sign.
-COLOURS = ("#3b7dd8", "#d2691e", "#2a9d6f", "#a45bc4", "#b8860b")
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
 SMOOTH_FROM = 60
 
@@ -95,7 +91,8 @@ def _lines(panel: Panel, rows: Sequence[dict[str, Any]]) -> dict[str, Line]:
 
 def _curve(prefix: str, panel: Panel, lines: dict[str, Line]) -> Curve:
     words = "; ".join(_in_words(panel, label, *line) for label, line in lines.items())
-    return Curve(panel.title, _svg(re.sub(r"\W", "-", prefix), panel, lines), f"{panel.title}: {words}.")
+    svg = drawing(prefix, (4.2, 2.5), lambda axes: _draw(axes, panel, lines))
+    return Curve(panel.title, svg, f"{panel.title}: {words}.")
 
 
 def _in_words(panel: Panel, label: str, steps: Sequence[float], numbers: Sequence[float]) -> str:
@@ -103,39 +100,22 @@ def _in_words(panel: Panel, label: str, steps: Sequence[float], numbers: Sequenc
     return f"{name}from {numbers[0]:.3g} at step {steps[0]:g} to {numbers[-1]:.3g} at step {steps[-1]:g}"
 
 
-def _svg(prefix: str, panel: Panel, lines: dict[str, Line]) -> str:
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
+def _draw(axes: Any, panel: Panel, lines: dict[str, Line]) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    look: Any = {
-        **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
-        "svg.hashsalt": "skinr1",
-        "svg.fonttype": "none",
-        "font.family": "sans-serif",
-        "font.size": 9,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-    }
-    with mpl.rc_context(look):
-        figure = Figure(figsize=(4.2, 2.5), layout="constrained")
-        axes = figure.subplots()
-        for number, (label, (steps, numbers)) in enumerate(lines.items()):
-            colour, style = COLOURS[number % len(COLOURS)], STYLES[number % len(STYLES)]
-            smooth = moving_average(numbers)
-            if smooth != numbers:
-                axes.plot(steps, numbers, color=colour, linewidth=0.6, alpha=0.35)
-            marker = "o" if len(steps) == 1 else None
-            axes.plot(steps, smooth, color=colour, linestyle=style, linewidth=1.8, label=label, marker=marker)
-        axes.set_xlabel("step")
-        axes.set_ylabel(panel.unit)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-        axes.grid(color="#888888", alpha=0.25, linewidth=0.6)
-        if len(lines) > 1:
-            axes.legend(frameon=False, fontsize=8, handlelength=3)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _inline(buffer.getvalue(), prefix)
+    for number, (label, (steps, numbers)) in enumerate(lines.items()):
+        colour, style = COLOURS[number % len(COLOURS)], STYLES[number % len(STYLES)]
+        smooth = moving_average(numbers)
+        if smooth != numbers:
+            axes.plot(steps, numbers, color=colour, linewidth=0.6, alpha=0.35)
+        marker = "o" if len(steps) == 1 else None
+        axes.plot(steps, smooth, color=colour, linestyle=style, linewidth=1.8, label=label, marker=marker)
+    axes.set_xlabel("step")
+    axes.set_ylabel(panel.unit)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    axes.grid(color="#888888", alpha=0.25, linewidth=0.6)
+    if len(lines) > 1:
+        axes.legend(frameon=False, fontsize=8, handlelength=3)
 
 
 def moving_average(numbers: Sequence[float]) -> list[float]:
@@ -145,12 +125,3 @@ def moving_average(numbers: Sequence[float]) -> list[float]:
     half = len(numbers) // 40
     windows = (numbers[max(0, i - half) : i + half + 1] for i in range(len(numbers)))
     return [sum(window) / len(window) for window in windows]
-
-
-def _inline(document: str, prefix: str) -> str:
-    """The bare <svg>, ids unique in the page, ink left to the page, hidden from screen readers (words say it)."""
-    svg = document[document.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}-", svg)
-    svg = re.sub(r"(font(?:-family)?: [^;\"]*?)'[^\"]*?sans-serif", r"\1sans-serif", svg)
-    return svg.replace(INK, "currentColor").replace("<svg ", '<svg aria-hidden="true" ', 1).strip()

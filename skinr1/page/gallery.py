@@ -7,6 +7,7 @@ from pathlib import Path
 
 from skinr1.metrics.hierarchy import shared_depth, top1
 from skinr1.metrics.outcomes import Outcome
+from skinr1.page.environment import node_path
 from skinr1.page.pictures import data_address, find
 from skinr1.report import Report
 from skinr1.taxonomy import Taxonomy
@@ -103,7 +104,7 @@ def exhibits(
             Exhibit(
                 case_id=case_id,
                 picture=data_address(file) if file else None,
-                truth=tuple(_path(node, taxonomy) for node in row.diagnoses),
+                truth=tuple(node_path(node, taxonomy) for node in row.diagnoses),
                 names=" or ".join(taxonomy.node(node).name for node in row.diagnoses),
                 label="" if _is_named(row.label or "", row.diagnoses, taxonomy) else row.label or "",
                 condition=_words(row.condition or "unknown"),
@@ -124,7 +125,7 @@ def _reply(model: str, outcome: Outcome, taxonomy: Taxonomy) -> Reply:
         model=model,
         mark=mark(outcome, taxonomy),
         diagnosis="" if report is None else taxonomy.node(named).name if named else "no diagnosis",
-        path=_path(named, taxonomy) if named else "",
+        path=node_path(named, taxonomy) if named else "",
         report=report,
         rivals=tuple(taxonomy.node(entry.diagnosis).name for entry in entries),
         thinking=outcome.answer.thinking.strip() if outcome.answer else "",
@@ -133,10 +134,6 @@ def _reply(model: str, outcome: Outcome, taxonomy: Taxonomy) -> Reply:
         raw="" if report else text[:RAW_SHOWN],
         cut=0 if report else max(0, len(text) - RAW_SHOWN),
     )
-
-
-def _path(node: str, taxonomy: Taxonomy) -> str:
-    return " › ".join(taxonomy.node(step).name for step in taxonomy.path(node))
 
 
 def _is_named(label: str, nodes: Sequence[str], taxonomy: Taxonomy) -> bool:

@@ -6,13 +6,14 @@ import sys
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
+from skinr1.arguments import Parser
 from skinr1.errors import UserError
 from skinr1.taxonomy.codes import checkers
 from skinr1.taxonomy.crosswalk import crosswalk
@@ -39,13 +40,6 @@ bucket is benign, indeterminate, malignant or non_neoplastic; one stated at a gr
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse, whose complaint is one line."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(message, self.prog, "`skinr1 taxonomy --help` shows what there is.")
-
-
 def main(argv: list[str]) -> None:
     """Raises UserError for an unknown action, file or subtree; exits with 1 for faults and unknown labels."""
     args = _parser().parse_args(argv or ["show"])
@@ -53,10 +47,10 @@ def main(argv: list[str]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    shared = _Parser(add_help=False)
+    shared = Parser(add_help=False)
     shared.add_argument("--file", type=Path, help="your own tree instead of the shipped one")
     shared.add_argument("--json", action="store_true", help="print JSON for programs")
-    parser = _Parser(
+    parser = Parser(
         "skinr1 taxonomy",
         description="The tree of diagnoses: look at it, check it, find a label in it.",
         epilog=_EPILOG,

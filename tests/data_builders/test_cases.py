@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from data_builders.cases import CasesConfig, build
+from data_builders.cases import CasesConfig, build, main
 from skinr1.cases import Role, read_cases
 from skinr1.errors import UserError
 from skinr1.splits import audit
@@ -57,6 +57,13 @@ def test_what_the_folder_holds(tmp_path):
     manifest = read_manifest(tmp_path)
     assert manifest["notes"] == ["rendered, not clinical"] and manifest["licences"] == {"CC0-1.0": len(cases)}
     assert str(tmp_path) not in json.dumps(manifest)
+
+
+def test_the_program_leaves_a_data_card(tmp_path):
+    sizes = [part for key, value in SMALL.items() for part in (f"--{key}", str(value))]
+    main(["--output", str(tmp_path), *sizes])
+    card = json.loads((tmp_path / "card.json").read_text(encoding="utf-8"))
+    assert card["totals"]["cases"] == len(list(read_cases(tmp_path))) and card["gaps"][0]["kind"] == "rendered"
 
 
 def test_killed_build_goes_on_to_the_same_bytes(tmp_path):
