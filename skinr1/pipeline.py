@@ -91,7 +91,7 @@ def stages(args: Arguments) -> Iterator[Stage]:
     yield from stage(
         "grpo",
         torchrun("grpo"),
-        *("--model", out / "sft", "--train_file", out / "rl" / "train.jsonl"),
+        *("--model", out / "sft", "--train_file", out / "rl" / "train.jsonl", "--knowledge", out / "knowledge"),
         *("--output_dir", out / "grpo", "--seed", seed),
     )
     yield from stage(
