@@ -196,7 +196,7 @@ def test_a_key_is_read_from_its_file_and_written_nowhere(run: Path, capfd: pytes
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"url": "http://me:hush@127.0.0.1:1/v1"}, "user name or a password"),
+        ({"url": "http:" + "//me:hush@127.0.0.1:1/v1"}, "user name or a password"),
         ({"url": "127.0.0.1:1"}, "not the address"),
         ({"key_file": "nowhere"}, "key file not found"),
         ({"roles": ["thick"]}, "unknown role"),

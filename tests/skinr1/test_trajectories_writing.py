@@ -10,7 +10,7 @@ import pytest
 from skinr1.cases import Case, Role
 from skinr1.knowledge import Knowledge
 from skinr1.llm import Cache, Client, Endpoint
-from skinr1.trajectories import check_text
+from skinr1.trajectories import Fault, check_text, description
 from skinr1.trajectories.asking import Asker
 from skinr1.trajectories.description import Describer, retold
 from skinr1.trajectories.rationale import Reasoner
@@ -215,10 +215,12 @@ def test_annotations_step_in_and_the_record_says_so(book: Knowledge, tmp_path: P
     assert argued.report.diagnosis == NEVUS and counts_of(written)["fallback:description"] == 1
 
 
-def test_annotations_that_contradict_themselves_do_not_step_in(book: Knowledge, tmp_path: Path) -> None:
-    of = case(NEVUS, present=("silvery scale",), absent=("scale",))
-    written, _ = write(book, tmp_path, of, odd={"describe": ""})
-    assert not written.made and "annotated as present: scale" in record(written)["description"]["template"]
+def test_a_template_that_is_not_grounded_does_not_step_in(
+    book: Knowledge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(description, "check_text", lambda *_: [Fault(0, 1, "It.", "made up")])
+    written, _ = write(book, tmp_path, ANNOTATED, odd={"describe": ""})
+    assert not written.made and record(written)["description"]["template"] == "not grounded: made up, in 'It.'"
 
 
 def test_a_refused_picture_is_a_fault_like_any(book: Knowledge, tmp_path: Path) -> None:
