@@ -12,8 +12,10 @@ from skinr1.errors import UserError
 from skinr1.stage import MANIFEST, REJECTED, write_jsonl, write_manifest
 from skinr1.taxonomy import Taxonomy
 
-# Where things lie decides no byte of a stage's rows and differs between machines; the inputs' hashes are recorded.
-_PLACES = ("cases", "knowledge", "output", "taxonomy", "rewrite_url", "rewrite_key_file")
+# Where things lie, and how a model is reached, decides no byte of a stage's rows and differs between machines; the
+# inputs' hashes are recorded.
+_PLACES = frozenset({"cases", "knowledge", "trajectories", "output", "taxonomy", "cache", "url", "key_file"})
+_PLACES |= {"concurrency", "attempts", "timeout"}
 
 
 def load_taxonomy(path: str | None) -> Taxonomy:
@@ -33,6 +35,7 @@ def close(
     inputs: Iterable[Path],
     taxonomy: Taxonomy,
     counts: Mapping[str, int],
+    usage: Mapping[str, Any] | None = None,
 ) -> dict[str, int]:
     """Writes ``<split>.jsonl`` per entry of ``rows``, the rejections and, last, the manifest; returns its counts.
 
@@ -69,6 +72,7 @@ def close(
         licences=dict(sorted(Counter(case.licence for case in cases).items())),
         taxonomy_hash=taxonomy.hash,
         notes=_notes(Path(config.cases)),
+        usage=usage,
     )
     return total
 

@@ -25,7 +25,6 @@ from skinr1.taxonomy import Taxonomy
 from skinr1.trajectories import (
     DEFAULT_KINDS,
     KINDS,
-    OpenAIRewriter,
     Rewriter,
     TemplateRewriter,
     Trajectory,
@@ -56,16 +55,13 @@ class TrajectoriesConfig:
     )
     seed: int = 0
     phrasings: int = field(default=1, metadata={"help": "Phrasings the template draws from; 1 keeps it regular."})
-    rewrite_url: str | None = field(default=None, metadata={"help": "OpenAI-compatible endpoint that rewords steps."})
-    rewrite_model: str | None = field(default=None, metadata={"help": "Model of that endpoint."})
-    rewrite_key_file: str | None = field(default=None, metadata={"help": "File that holds the endpoint's key."})
 
 
 def build(config: TrajectoriesConfig, progress: bool = True, rewriter: Rewriter | None = None) -> dict[str, int]:
     """Writes the stage folder and returns the counts of its manifest.
 
     Args:
-        rewriter: used instead of the one the configuration names.
+        rewriter: used instead of the template's own phrasings; a model rewords in :mod:`data_builders.rewrite`.
 
     Raises:
         UserError: an input is missing, a kind is unknown, or no trajectory for training is left.
@@ -78,7 +74,7 @@ def build(config: TrajectoriesConfig, progress: bool = True, rewriter: Rewriter 
     folder = Path(config.cases)
     taxonomy = load_taxonomy(config.taxonomy)
     knowledge = Knowledge.load(Path(config.knowledge))
-    rewriter = rewriter or _rewriter(config)
+    rewriter = rewriter or TemplateRewriter(config.phrasings, config.seed)
     maker = _Maker(config, knowledge, taxonomy, rewriter)
     cases = [case for case in training_cases(folder) if kinds_for(case, config.kinds)]
     for case in track(cases, "trajectories: cases", disable=not progress):
@@ -173,19 +169,6 @@ class _Maker:
         )
         self.counts["sentences:unsupported"] += len({fault.start for fault in unsupported})
         self.counts.update(f"unsupported:{fault.reason}" for fault in unsupported)
-
-
-def _rewriter(config: TrajectoriesConfig) -> Rewriter:
-    if config.rewrite_url is None:
-        return TemplateRewriter(config.phrasings, config.seed)
-    if config.rewrite_model is None:
-        raise UserError("rewrite_url needs a model", config.rewrite_url, "Set rewrite_model.")
-    if config.rewrite_key_file is not None and not Path(config.rewrite_key_file).is_file():
-        raise UserError("key file not found", config.rewrite_key_file, "Correct the path.")
-    from openai import OpenAI
-
-    key = Path(config.rewrite_key_file).read_text(encoding="utf-8").strip() if config.rewrite_key_file else "none"
-    return OpenAIRewriter(OpenAI(base_url=config.rewrite_url, api_key=key), config.rewrite_model, seed=config.seed)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -1,10 +1,16 @@
-"""Every prompt, versioned. A change of wording is a change of ``PROMPT_VERSION``; a snapshot test sees to it."""
+"""Every prompt, versioned; a snapshot test sees to it.
 
+A change of wording is a change of ``PROMPT_VERSION`` or, of a prompt that another model is asked to build data with, of
+``REWRITING_VERSION``: data can be built anew without any trained model being out of date.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from skinr1.cases import Case
 
 PROMPT_VERSION = "2"
+REWRITING_VERSION = "1"
 
 SYSTEM = (
     "You examine skin images for research. Reason between <think> and </think> from visible signs to a diagnosis, "
@@ -42,3 +48,72 @@ def messages(text: str, images: int, system: str | None = SYSTEM) -> list[dict[s
     content: list[dict[str, Any]] = [{"type": "image"} for _ in range(images)]
     user = {"role": "user", "content": [*content, {"type": "text", "text": text}]}
     return [user] if system is None else [{"role": "system", "content": [{"type": "text", "text": system}]}, user]
+
+
+# What follows is asked of the model that helps to build data, never of the model that is trained.
+
+BLIND_SYSTEM = "You describe images of skin for research. You say what can be seen and nothing else."
+RATIONALE_SYSTEM = "You write short reasoning about skin images for research. Every sentence can be checked."
+READER_SYSTEM = "You read descriptions of skin images. You do not see the images."
+REWORD_SYSTEM = (
+    "Reword the sentence. Keep every sign, every diagnosis name and every [citation] exactly as written, keep what is "
+    "denied denied, and add nothing. Answer with the sentence only."
+)
+
+
+def blind_messages(images: int, vocabulary: Mapping[str, Iterable[str]], modality: str | None) -> list[dict[str, Any]]:
+    """Asks for the signs on the images. It has no argument through which a label, a name or a history could come.
+
+    Args:
+        vocabulary: group of signs -> the words for them.
+    """
+    words = "\n".join(f"{group.capitalize()}: {', '.join(names)}" for group, names in vocabulary.items())
+    text = (
+        f"{f'The image is {modality}. ' if modality else ''}"
+        "Which of the signs below can be seen? Write one sentence for each group that has any, in the form "
+        "`Colour: brown colour, black colour.` Use these words for the signs and no other:\n\n"
+        f"{words}\n\n"
+        "Leave out a group of which you see nothing. Deny a sign only if its absence is plain to see: "
+        "`Surface: no scale.` Name no disease, no complaint, no test, no treatment and no outcome. "
+        "Plain sentences, no list, no heading."
+    )
+    return messages(text, images, BLIND_SYSTEM)
+
+
+def reader_messages(description: str, names: Sequence[str] | None) -> list[dict[str, Any]]:
+    """Asks a reader without the image what the description is of; ``names`` are the candidates, None asks openly."""
+    choice = (
+        "Which skin disease is it most likely? Give its usual name."
+        if names is None
+        else f"Which of these is it most likely? Give the name exactly as listed.\n{'; '.join(names)}"
+    )
+    text = f'{description}\n\n{choice}\nAnswer with one JSON object and nothing else: {{"diagnosis": "…"}}'
+    return messages(text, 0, READER_SYSTEM)
+
+
+def rationale_messages(
+    case: Case, description: str, diagnosis: str, passages: Iterable[tuple[str, str, Iterable[str]]]
+) -> list[dict[str, Any]]:
+    """Asks for the argument from a description to a diagnosis that is told.
+
+    Args:
+        passages: (id, name of the disease, signs that the passage has for it).
+    """
+    known = "\n".join(f"[{passage}]: {name} shows {', '.join(signs)}." for passage, name, signs in passages)
+    text = (
+        f"{context(case)}Description: {description}\nDiagnosis: {diagnosis}\nTextbook:\n{known}\n\n"
+        "Argue from the description to the diagnosis in two to four sentences, without repeating the description. "
+        "Use these forms:\n"
+        "`Textbook [id]: <disease> shows <signs of the description that this passage has>.`\n"
+        "`Considered <other disease> [id]: shares <signs of both>; against it [id]: <sign of the description that a "
+        "passage has for the diagnosis and none for the other disease>.`\n"
+        f"Put for id the id of the passage that says so. Close with `Conclusion: {diagnosis}.`\n"
+        "Write the signs in the words of the description. Add no sign, complaint, test, treatment or outcome. "
+        "Plain sentences, no list, no heading."
+    )
+    return messages(text, 0, RATIONALE_SYSTEM)
+
+
+def reword_messages(sentence: str) -> list[dict[str, Any]]:
+    """Asks for other words for one sentence."""
+    return messages(sentence, 0, REWORD_SYSTEM)

@@ -83,8 +83,13 @@ def write_manifest(
     licences: Mapping[str, int] | None = None,
     taxonomy_hash: str | None = None,
     notes: Iterable[str] = (),
+    usage: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Closes a stage: records what made the folder. Inputs are recorded as name and hash, not as paths."""
+    """Closes a stage: records what made the folder. Inputs are recorded as name and hash, not as paths.
+
+    Args:
+        usage: tokens and cost by model, of a stage that asks models.
+    """
     manifest = {
         "stage": stage,
         "skinr1": __version__,
@@ -95,6 +100,7 @@ def write_manifest(
         "counts": dict(counts or {}),
         "licences": dict(licences or {}),
         "notes": list(notes),
+        **({} if usage is None else {"usage": dict(usage)}),
     }
     write_atomic(folder / MANIFEST, json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
     return manifest

@@ -5,8 +5,10 @@ import email.utils
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import httpx
 from pydantic import ValidationError
@@ -14,8 +16,8 @@ from pydantic import ValidationError
 from skinr1.errors import UserError
 from skinr1.llm.cache import Completion
 
-# The server is busy or stumbled; every other status will be the same next time.
-RETRY_STATUS = frozenset({429, 500, 502, 503, 504})
+# The server is busy, as it is with every 5xx; any other status will be the same next time.
+RETRY_STATUS = frozenset({408, 429})
 # This one request is at fault (too long, a picture that is not taken), not the address, the key or the model's name.
 REFUSED_STATUS = frozenset({400, 413, 422})
 LONGEST_PAUSE = 60.0
@@ -24,6 +26,38 @@ LONGEST_RETRY_AFTER = 3600.0
 
 class Refused(Exception):
     """The endpoint will not answer this request; the message is its own words."""
+
+
+def read_key(path: Path) -> str:
+    """The API key in a file. Raises UserError, which never shows it, when there is none that a header can carry."""
+    if not path.is_file():
+        raise UserError("key file not found", str(path), "Correct the path.")
+    key = path.read_bytes().strip()
+    if not key or any(not 0x21 <= byte <= 0x7E for byte in key):
+        raise UserError("key file holds no key", str(path), "Write the key into it and nothing else.")
+    return key.decode("ascii")
+
+
+def checked_url(url: str) -> str:
+    """A base URL without its last slash.
+
+    Raises:
+        UserError: not http(s), no host, user-info, a query or a fragment; what may be secret is not shown.
+    """
+    shown = repr((f"…@{url.rpartition('@')[2]}" if "@" in url else url).partition("?")[0].partition("#")[0])
+    fault = UserError("not the address of an endpoint", shown, "Give one like http://127.0.0.1:8000/v1.")
+    if any(sign.isspace() or not sign.isprintable() for sign in url):
+        raise fault
+    try:
+        parts, _ = urlsplit(url), httpx.URL(url)
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except (ValueError, httpx.InvalidURL):  # a port or an address in brackets that is none
+        raise fault from None
+    if "@" in parts.netloc:
+        raise UserError("address holds a user name or a password", shown, "Put the key into a file: key_file.")
+    if not known or parts.query or parts.fragment:
+        raise fault
+    return url.rstrip("/")
 
 
 class Endpoint:
@@ -42,7 +76,7 @@ class Endpoint:
         sleep: what waits; tests count with it.
 
     Raises:
-        UserError: the URL is none.
+        UserError: as :func:`checked_url`.
     """
 
     def __init__(
@@ -55,10 +89,9 @@ class Endpoint:
         timeout: float = 600.0,
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
     ):
-        if not url.startswith(("http://", "https://")):
-            raise UserError("not the address of an endpoint", repr(url), "Give one like http://127.0.0.1:8000/v1.")
-        self.url, self.attempts, self.pause, self.timeout = url.rstrip("/"), attempts, pause, timeout
+        self.url, self.attempts, self.pause, self.timeout = checked_url(url), attempts, pause, timeout
         self.retries = 0
+        self._key = key
         self._sleep = sleep
         self._open, self._holding = asyncio.Event(), 0
         self._open.set()
@@ -104,15 +137,25 @@ class Endpoint:
             return None, f"no answer ({type(error).__name__})", 0.0
         if response.is_success:
             return _completion(response), "answer is no chat completion", 0.0
-        fault = f"endpoint answered {response.status_code}: {_words(response)}"
+        fault = f"endpoint answered {response.status_code}: {self._words(response)}"
         if response.status_code in REFUSED_STATUS:
             raise Refused(fault)
-        if response.status_code not in RETRY_STATUS:
+        if response.status_code not in RETRY_STATUS and response.status_code < 500:
             raise UserError(fault, address, "Correct the address, the key or the model's name.")
         wait = _retry_after(response)
         if wait > LONGEST_RETRY_AFTER:
             raise UserError(f"{fault}; asks to wait {wait:.0f} s", address, "Run again then; answers are kept.")
         return None, fault, wait
+
+    def _words(self, response: httpx.Response) -> str:
+        """The server's own words; some repeat the key they were given."""
+        try:
+            content = response.json()
+            message = content.get("error", content).get("message", "")
+        except (ValueError, AttributeError, RecursionError):
+            message = response.text
+        said = " ".join(_encodable(str(message)).split())
+        return (said.replace(self._key, "[key]") if self._key else said)[:300]
 
     def _pause(self, key: str, attempt: int) -> float:
         digest = hashlib.sha256(f"{key}\t{attempt}".encode()).digest()
@@ -152,15 +195,6 @@ def _completion(response: httpx.Response) -> Completion | None:
 def _encodable(text: str) -> str:
     """Half a surrogate pair, which JSON allows and UTF-8 does not, is spelt out; no reader accepts its backslash."""
     return text.encode("utf-8", "backslashreplace").decode() if isinstance(text, str) else text
-
-
-def _words(response: httpx.Response) -> str:
-    try:
-        content = response.json()
-        message = content.get("error", content).get("message", "")
-    except (ValueError, AttributeError):
-        message = response.text
-    return " ".join(_encodable(str(message)).split())[:300]
 
 
 def _retry_after(response: httpx.Response) -> float:

@@ -1,5 +1,6 @@
 """Tokens, and what they cost."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -15,10 +16,16 @@ class Price(NamedTuple):
     completion: float
 
 
-def read_prices(given: Mapping[str, Any]) -> dict[str, Price]:
-    """Model -> price, from ``{model: [prompt, completion]}``. Raises UserError for anything else."""
+def read_prices(given: Mapping[str, Any] | str | None) -> dict[str, Price]:
+    """Model -> price, from ``{model: [prompt, completion]}``, as JSON text too. Raises UserError for anything else."""
+    try:
+        table = json.loads(given) if isinstance(given, str) else given or {}
+    except ValueError:
+        table = None
+    if not isinstance(table, Mapping):
+        raise UserError("prices are not readable", str(given), 'Write {"model": [prompt, completion]}.')
     prices = {}
-    for model, pair in given.items():
+    for model, pair in table.items():
         numbers = pair if isinstance(pair, list | tuple) and len(pair) == 2 else ()
         if not numbers or not all(type(n) in (int, float) and 0 <= n < float("inf") for n in numbers):
             raise UserError("price is not readable", f"{model}: {pair!r}", "Write [prompt, completion] per million.")

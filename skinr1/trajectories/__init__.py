@@ -4,14 +4,13 @@ from skinr1.trajectories.free_text import Fault, check_text
 from skinr1.trajectories.grounding import check
 from skinr1.trajectories.kinds import DEFAULT_KINDS, KINDS, Refusal, trajectories
 from skinr1.trajectories.model import Claim, Step, Trajectory
-from skinr1.trajectories.rewriting import OpenAIRewriter, Rewriter, TemplateRewriter, reword
+from skinr1.trajectories.rewriting import Rewriter, TemplateRewriter, reword
 
 __all__ = [
     "DEFAULT_KINDS",
     "KINDS",
     "Claim",
     "Fault",
-    "OpenAIRewriter",
     "Refusal",
     "Rewriter",
     "Step",

@@ -21,6 +21,12 @@ def rank(name: str) -> int:
     return _ranks()[concept(name).name] if found is None else found
 
 
+def wholes(name: str) -> tuple[str, ...]:
+    """Signs that a sign implies, being kinds of them by name: silvery scale is scale."""
+    parts = name.split(" ")
+    return tuple(whole for at in range(1, len(parts)) if (whole := " ".join(parts[at:])) in concepts())
+
+
 @lru_cache(maxsize=1)
 def _ranks() -> dict[str, int]:
     return {name: rank for rank, name in enumerate(concepts())}
@@ -40,13 +46,16 @@ class Findings:
 
     @classmethod
     def of(cls, case: Case) -> "Findings":
-        """A complaint counts wherever it is recorded; an image cannot show it, so it is told, not seen."""
+        """A complaint counts wherever it is recorded; an image cannot show it, so it is told, not seen.
+
+        What is annotated as absent beside a kind of it that is present (no scale, silvery scale) is not absent.
+        """
         named = {*case.present(), *(name for name in case.history if name in concepts())}
         told = {name for name in named if concept(name).group == HISTORY}
         quality = {name for name in named if concept(name).group == QUALITY}
-        return cls(
-            in_order(named - told - quality), in_order(told), in_order(set(case.absent()) - named), in_order(quality)
-        )
+        implied = {whole for name in named for whole in wholes(name)}
+        absent = set(case.absent()) - named - implied
+        return cls(in_order(named - told - quality), in_order(told), in_order(absent), in_order(quality))
 
     @property
     def present(self) -> tuple[str, ...]:

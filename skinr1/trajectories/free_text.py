@@ -18,7 +18,7 @@ from skinr1.knowledge import Knowledge
 from skinr1.taxonomy import Taxonomy
 from skinr1.trajectories import words
 from skinr1.trajectories.evidence import Ungrounded, truth_node
-from skinr1.trajectories.findings import Findings
+from skinr1.trajectories.findings import Findings, wholes
 from skinr1.trajectories.reading import Clause, Sentence, Sign, sentences
 from skinr1.trajectories.steps import DECLINED, checklist_of, checklist_text
 from skinr1.trajectories.textbooks import OCCASIONAL, Shelf, Textbook, shelf
@@ -79,7 +79,7 @@ class _Reader:
         except Ungrounded:
             self.truth = ()
         self.present = {*self.findings.present, *self.findings.quality}
-        self.present |= {whole for name in self.present for whole in _wholes(name)}
+        self.present |= {whole for name in self.present for whole in wholes(name)}
         self.absent = set(self.findings.absent)
         self.allowed = words.PLAIN | _GROUPS | _patient_words(self.case)
 
@@ -115,7 +115,7 @@ class _Reader:
         if sign.denied:
             if sign.concept in self.present:
                 yield f"annotated as present: {sign.concept}"
-            elif not {sign.concept, *_wholes(sign.concept)} & self.absent:
+            elif not {sign.concept, *wholes(sign.concept)} & self.absent:
                 yield f"not annotated as absent: {sign.concept}"
         elif sign.concept in self.absent and sign.concept not in self.findings.present:
             yield f"annotated as absent: {sign.concept}"
@@ -238,12 +238,6 @@ def _as_often(frequency: str, clause: Clause) -> bool:
     if clause.words & words.RARITY:
         return occasional
     return not (occasional and clause.words & words.EMPHASIS)
-
-
-def _wholes(name: str) -> tuple[str, ...]:
-    """Signs that a sign implies, being kinds of them by name: silvery scale is scale."""
-    parts = name.split(" ")
-    return tuple(whole for at in range(1, len(parts)) if (whole := " ".join(parts[at:])) in concepts())
 
 
 _GROUPS = frozenset(entry.group for entry in concepts().values())

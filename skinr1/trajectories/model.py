@@ -38,10 +38,11 @@ class Step:
     """One sentence of reasoning.
 
     Attributes:
-        source: ``annotation``, ``label``, ``seven_point`` or the id of the passage it rests on.
+        source: ``annotation``, ``label``, ``seven_point``, ``description`` (a model's, written without the label) or
+            the id of the passage it rests on.
         saw_answer: whether choosing or writing it used the label.
         about: node id of the diagnosis it names, if any.
-        wording: who worded it; a refused rewrite keeps the template's words and says so.
+        wording: who worded it; a refused rewrite has the template's words and says so.
     """
 
     text: str

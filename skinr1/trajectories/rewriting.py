@@ -2,19 +2,14 @@
 
 import hashlib
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from skinr1.cases import Case
-from skinr1.errors import UserError
 from skinr1.knowledge import Knowledge
 from skinr1.taxonomy import Taxonomy
 from skinr1.trajectories.grounding import check
 from skinr1.trajectories.model import Trajectory
 
-INSTRUCTION = (
-    "Reword the sentence. Keep every sign, every diagnosis name and every [citation] exactly as written, keep what is "
-    "denied denied, and add nothing. Answer with the sentence only."
-)
 # Openings that mean the same; the first of each is the template's own.
 _OPENINGS = (
     ("Seen:", "Visible:", "The image shows:"),
@@ -45,35 +40,9 @@ class TemplateRewriter:
         return step_text
 
 
-class OpenAIRewriter:
-    """Any OpenAI-compatible chat endpoint. Only the text of one step is sent, never an image or a case.
-
-    Args:
-        client: an ``openai.OpenAI`` client; it retries by itself.
-        model: the name the endpoint serves.
-    """
-
-    def __init__(self, client: Any, model: str, max_tokens: int = 200, seed: int = 0):
-        self.client, self.model, self.max_tokens, self.seed = client, model, max_tokens, seed
-
-    def rewrite(self, step_text: str) -> str:
-        """Raises UserError when the endpoint fails; an answer cut off at the token limit comes back empty."""
-        from openai import OpenAIError
-
-        try:
-            answer = self.client.chat.completions.create(
-                model=self.model,
-                messages=[{"role": "system", "content": INSTRUCTION}, {"role": "user", "content": step_text}],
-                temperature=0,
-                seed=self.seed,
-                max_tokens=self.max_tokens,
-            )
-        except OpenAIError as error:
-            raise UserError(
-                f"rewriting endpoint failed ({error})", self.model, "Start it, or build without it."
-            ) from None
-        choice = answer.choices[0]
-        return "" if choice.finish_reason != "stop" else " ".join((choice.message.content or "").split())
+def longest(text: str) -> int:
+    """Characters that other words for a text may take."""
+    return 80 + 2 * len(text)
 
 
 def reword(
@@ -89,6 +58,6 @@ def reword(
         if text == step.text:
             continue
         candidate = trajectory.with_step(index, replace(step, text=text, wording="rewritten"))
-        sound = 0 < len(text) <= 80 + 2 * len(step.text) and not check(candidate, case, knowledge, taxonomy)
+        sound = 0 < len(text) <= longest(step.text) and not check(candidate, case, knowledge, taxonomy)
         trajectory = candidate if sound else trajectory.with_step(index, replace(step, wording="rewrite refused"))
     return trajectory

@@ -132,7 +132,6 @@ def test_ungrounded_trajectories_are_refused(run: Path, monkeypatch: pytest.Monk
     [
         ({"kinds": ["guess"]}, "unknown kind"),
         ({"per_case": 0}, "per_case"),
-        ({"rewrite_url": "http://localhost:1"}, "needs a model"),
         ({"taxonomy": "nowhere.yaml"}, "taxonomy file not found"),
         ({"cases": "nowhere"}, "file not found"),
     ],

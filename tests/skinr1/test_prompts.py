@@ -1,6 +1,7 @@
-"""Prompts are versioned: changed words need a new PROMPT_VERSION and a new snapshot."""
+"""Prompts are versioned: changed words need a new PROMPT_VERSION or REWRITING_VERSION and a new snapshot."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from skinr1 import prompts
 from skinr1.cases import Case
 
-SNAPSHOT = Path(__file__).parents[1] / "snapshots" / f"prompts-v{prompts.PROMPT_VERSION}.json"
+SNAPSHOTS = Path(__file__).parents[1] / "snapshots"
 BARE = {"case_id": "a", "source": "test", "images": ("a.png", "b.png"), "role": "sparse", "licence": "CC0-1.0"}
 TOLD = {**BARE, "age": 61, "sex": "female", "site": "forearm", "history": ("itch", "bleeding")}
 
@@ -24,9 +25,29 @@ def current() -> dict:
     }
 
 
-def test_words_are_those_of_the_version() -> None:
-    assert SNAPSHOT.is_file(), f"new version: write {SNAPSHOT.name} with the prompts of current()"
-    assert current() == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+def rewriting() -> dict:
+    told = Case.model_validate(TOLD)
+    signs = {"form": ["papule", "plaque"], "colour": ["brown colour"]}
+    passages = [("primer:nevus#morphology", "nevus", ["papule"]), ("primer:wart#morphology", "wart", ["plaque"])]
+    return {
+        "description": prompts.blind_messages(2, signs, "dermoscopic"),
+        "description, unknown modality": prompts.blind_messages(1, signs, None),
+        "reading": prompts.reader_messages("Form: papule.", ("nevus", "wart")),
+        "open reading": prompts.reader_messages("Form: papule.", None),
+        "rationale": prompts.rationale_messages(told, "Form: papule.", "nevus", passages),
+        "rewording": prompts.reword_messages("Seen: papule."),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [(f"prompts-v{prompts.PROMPT_VERSION}", current), (f"rewriting-v{prompts.REWRITING_VERSION}", rewriting)],
+    ids=["prompts", "rewriting"],
+)
+def test_words_are_those_of_the_version(name: str, made: Callable[[], dict]) -> None:
+    snapshot = SNAPSHOTS / f"{name}.json"
+    assert snapshot.is_file(), f"new version: write {snapshot.name} with the prompts of {made.__name__}()"
+    assert made() == json.loads(snapshot.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("label", ["melanoma", "neoplasm/malignant/melanocytic/melanoma"])

@@ -1,7 +1,6 @@
 """Trajectories say nothing that the case's annotations or the textbook do not say."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +12,6 @@ from skinr1.report import inconsistencies, parse, render
 from skinr1.trajectories import (
     DEFAULT_KINDS,
     Claim,
-    OpenAIRewriter,
     TemplateRewriter,
     Trajectory,
     check,
@@ -266,17 +264,3 @@ def test_unfaithful_rewrites_leave_the_template_and_are_marked(book, words) -> N
     new = reword(old, Fixed(words), NEVUS_CASE, book, TAXONOMY)
     assert new.text == old.text
     assert {step.wording for step in new.steps} == {"rewrite refused"}
-
-
-@pytest.mark.parametrize(("finish", "expected"), [("stop", "Other words."), ("length", "")])
-def test_openai_rewriter_sends_one_step_and_refuses_a_cut_answer(finish: str, expected: str) -> None:
-    sent = []
-
-    def create(**request):
-        sent.append(request)
-        message = SimpleNamespace(content="  Other\nwords. ")
-        return SimpleNamespace(choices=[SimpleNamespace(finish_reason=finish, message=message)])
-
-    client = SimpleNamespace(chat=SimpleNamespace(completions=SimpleNamespace(create=create)))
-    assert OpenAIRewriter(client, "some-model").rewrite("Seen: papule.") == expected
-    assert sent[0]["model"] == "some-model" and sent[0]["messages"][-1]["content"] == "Seen: papule."

@@ -128,6 +128,12 @@ def test_a_fault_points_at_its_sentence(book: Knowledge) -> None:
     assert [fault.why for fault in found] == ["not annotated: ulcer", "annotated as absent: crust"]
 
 
+def test_a_sign_is_not_absent_where_a_kind_of_it_is_present(book: Knowledge) -> None:
+    odd = case(NEVUS, present=("macule", "silvery scale"), absent=("scale", "crust"))
+    made, _ = trajectories(odd, book, TAXONOMY, ("description",))
+    assert "Looked for: no crust." in made[0].text and check(made[0], odd, book, TAXONOMY) == []
+
+
 def test_without_a_label_no_disease_may_be_named(book: Knowledge) -> None:
     blind = case(present=("papule",))
     assert check_text("A papule is seen.", blind, book, TAXONOMY) == []
