@@ -184,7 +184,7 @@ def test_no_caption_can_name_a_diagnosis() -> None:
 def test_rl_rows_carry_the_label_as_columns(run: Path) -> None:
     rl.build(config(RlConfig, run), progress=False)
     (train,) = rows(run, "train")
-    assert set(train) == {"prompt", "images", "case_id", "diagnoses", "condition"}
+    assert set(train) == {"prompt", "images", "case_id", "diagnoses", "condition", "skin_tone", "source"}
     assert (train["diagnoses"], train["condition"]) == ([NEVUS], "benign")
     (validation,) = rows(run, "validation")
     assert (validation["diagnoses"], validation["condition"]) == (sorted([NEVUS, MELANOMA]), None)
