@@ -121,7 +121,7 @@ def test_unfaithful_rewrites_are_refused_and_counted(run: Path) -> None:
 
 
 def test_ungrounded_trajectories_are_refused(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trajectories, "check", lambda t, *_: ["made up"] if t.case_id == "dense-2" else [])
+    monkeypatch.setattr("skinr1.trajectories.making.check", lambda t, *_: ["made up"] if t.case_id == "dense-2" else [])
     trajectories.build(config(TrajectoriesConfig, run), progress=False)
     assert {row["case_id"] for row in rows(run, "train")} == {"dense-1"}
     assert any(row["reason"] == "not grounded: made up" for row in rows(run, "rejected"))
