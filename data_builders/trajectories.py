@@ -18,7 +18,7 @@ from skinr1.cases import parse_case, refuse_evaluation_only
 from skinr1.config import parse, run
 from skinr1.errors import UserError
 from skinr1.knowledge import Knowledge
-from skinr1.scale import COUNTS, Piece, ScaleConfig, Shards, Table, case_files, cut, engine_of, join, rows
+from skinr1.scale import COUNTS, Piece, ScaleConfig, Shards, Table, case_files, cut, engine_of, join, licences_in, rows
 from skinr1.stage import MANIFEST, config_hash, file_hash
 from skinr1.taxonomy import Taxonomy
 from skinr1.trajectories import DEFAULT_KINDS, KINDS, OpenAIRewriter, Rewriter, TemplateRewriter
@@ -28,7 +28,6 @@ __all__ = ["SENTENCES", "TrajectoriesConfig", "build", "kinds_for", "main", "mak
 
 SENTENCES = "sentences.jsonl"
 _KNOWLEDGE = ("passages.jsonl", "rules.jsonl", "differentials.jsonl")
-_LICENCE = "licence:"  # of a case that is used: counted with the rest, kept apart in the manifest
 
 
 @dataclass
@@ -76,7 +75,7 @@ def build(config: TrajectoriesConfig, progress: bool = True, rewriter: Rewriter 
     counts = join(made, tables)
     if not tables["train"].count:
         raise nothing_to_train_on(output, tables["rejected"].count)
-    licences = {name.removeprefix(_LICENCE): counts.pop(name) for name in list(counts) if name.startswith(_LICENCE)}
+    licences = licences_in(counts)
     counts["rejected"] = tables["rejected"].count
     counts.update({f"rows:{split}": tables[split].count for split in ("train", "validation")})
     total = seal("trajectories", config, counts, licences, inputs, taxonomy)

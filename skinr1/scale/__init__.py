@@ -7,13 +7,14 @@ stage's settings, so a killed build redoes whole pieces and none that was finish
 from skinr1.scale.config import NO_BYTES, ScaleConfig, engine_of
 from skinr1.scale.engines import ENGINES, Engine
 from skinr1.scale.pieces import Piece, cut, rows
-from skinr1.scale.shards import COUNTS, Shards, join, records
+from skinr1.scale.shards import COUNTS, LICENCE, Shards, join, licences_in, records
 from skinr1.scale.tables import FORMATS, Table, case_files, read_rows, table_files
 
 __all__ = [
     "COUNTS",
     "ENGINES",
     "FORMATS",
+    "LICENCE",
     "NO_BYTES",
     "Engine",
     "Piece",
@@ -24,6 +25,7 @@ __all__ = [
     "cut",
     "engine_of",
     "join",
+    "licences_in",
     "read_rows",
     "records",
     "rows",

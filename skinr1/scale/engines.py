@@ -102,7 +102,7 @@ def _on_ray(engine: Engine, work: Work, items: Sequence[Any]) -> Iterator[tuple[
         # a block an item, so that a task is a piece
         done = ray.data.from_items(places, override_num_blocks=len(places)).map(task)
         for row in done.iter_rows():
-            yield row["result"], tuple(row["fault"]) or None  # type: ignore[misc]  # three parts or none
+            yield row["result"], tuple(row["fault"]) or None
     finally:
         if started:
             ray.shutdown()

@@ -20,6 +20,7 @@ from skinr1.stage import canonical_json, write_atomic
 
 WORK = "work"
 COUNTS = "counts"  # the stream whose rows are added up
+LICENCE = "licence:"  # prefix of counts of cases by licence, which a manifest keeps apart
 
 # What a stage does with a piece: yields (stream, row). A pure function of the piece's rows and of its own settings.
 Make = Callable[[Piece], Iterable[tuple[str, Mapping[str, Any]]]]
@@ -95,3 +96,9 @@ def join(shards: Iterable[Path], tables: Mapping[str, Table]) -> Counter[str]:
             else:
                 tables[stream].add_text(text)
     return counts
+
+
+def licences_in(counts: Counter[str]) -> dict[str, int]:
+    """Licence -> number of cases, sorted by name: taken out of the counts."""
+    found = sorted(name for name in counts if name.startswith(LICENCE))
+    return {name.removeprefix(LICENCE): counts.pop(name) for name in found}

@@ -9,6 +9,7 @@ from typing import Any
 
 from skinr1.cases import Case, Role
 from skinr1.knowledge import Knowledge
+from skinr1.scale import LICENCE
 from skinr1.taxonomy import Taxonomy
 from skinr1.trajectories.findings import Findings
 from skinr1.trajectories.free_text import check_text
@@ -58,7 +59,7 @@ class Maker:
         kinds = kinds_for(case, self.kinds)
         if not kinds:
             return
-        self.counts[f"licence:{case.licence}"] += 1
+        self.counts[f"{LICENCE}{case.licence}"] += 1
         try:
             images = relative_images(case, self.cases, self.output)
         except MissingImage as error:
