@@ -16,11 +16,12 @@ from skinr1.errors import UserError
 
 MANIFEST = "manifest.json"
 REJECTED = "rejected.jsonl"
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and fixed separators: equal values give equal bytes."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def write_atomic(path: Path, data: str | bytes) -> None:
