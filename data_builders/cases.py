@@ -7,33 +7,28 @@ continues where it was; the same configuration gives the same bytes whatever the
 """
 
 import hashlib
-import multiprocessing
-import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from rich.progress import Progress
-
-from data_builders.sources import Options, Rejection, SourceRows
+from data_builders.closing import load_taxonomy
+from data_builders.sources import Options, SourceRows
 from data_builders.sources.catalogue import SOURCES
-from data_builders.sources.pictures import Job, make
+from data_builders.sources.preparing import PIECE, SPOOL, finish, make_cases, spool
 from data_builders.sources.table import data_tables
-from skinr1.cases import CASES_FILE, Case, Role
 from skinr1.errors import UserError
-from skinr1.licences import refuse_non_commercial, roll_up
-from skinr1.splits import assign, audit, groups
-from skinr1.stage import REJECTED, config_hash, file_hash, write_atomic, write_jsonl, write_manifest
+from skinr1.scale import NO_BYTES, ScaleConfig, Shards, cut, engine_of, licences_in
+from skinr1.stage import MANIFEST, REJECTED, config_hash, file_hash, write_atomic, write_manifest
 from skinr1.taxonomy import Taxonomy
 
 _STARTED = "started.json"
 
 
 @dataclass
-class CasesConfig:
+class CasesConfig(ScaleConfig):
     """Configuration of the cases stage; keys of other sources than the chosen one have no effect.
 
     Attributes:
@@ -81,52 +76,35 @@ def build(config: CasesConfig, progress: bool = True) -> dict[str, int]:
     Raises:
         UserError: the configuration cannot be met, the folder holds another build, or no case is left.
     """
-    for key in ("max_tokens", "workers"):
-        if getattr(config, key) < 1:
-            raise UserError(f"{key} is under 1", str(getattr(config, key)), "Give at least 1.")
-    output = Path(config.output)
-    taxonomy = _taxonomy(config)
+    if config.max_tokens < 1:
+        raise UserError("max_tokens is under 1", str(config.max_tokens), "Give at least 1.")
+    engine, output = engine_of(config), Path(config.output)
+    taxonomy = load_taxonomy(config.taxonomy)
     inputs = _inputs(config)
-    _claim(output, config, taxonomy, inputs)
-    rows = list(_source(config, taxonomy))
-    cases, rejected = _unique(rows)
-    if config.commercial:
-        refuse_non_commercial(cases)
-    jobs = [_jobs(case, output, config.max_tokens) for case in cases]
-    failures = _make_all([job for group in jobs for job in group], config.workers, progress)
-    kept = []
-    for case, group in zip(cases, jobs, strict=True):
-        reasons = [failures[job.target] for job in group if job.target in failures]
-        if reasons:
-            rejected += [Rejection(f"case {case.case_id}", reason) for reason in reasons]
-        else:
-            names = tuple(f"images/{Path(job.target).name}" for job in group)
-            kept.append(case.model_copy(update={"images": names}))
-    write_jsonl(output / REJECTED, [asdict(rejection) for rejection in rejected])
-    if not kept:
+    token = _claim(output, config, taxonomy, inputs)
+    fractions = {name: getattr(config, f"{name}_fraction") for name in ("train", "validation", "test")}
+    (output / MANIFEST).unlink(missing_ok=True)
+    shards = Shards(output, token)
+    spool(_source(config, taxonomy), shards.folder, config.commercial)
+    make = partial(make_cases, output, config.max_tokens)
+    made = shards.build(cut([shards.folder / SPOOL], PIECE), make, engine, "cases: images", progress)
+    counts = finish(made, shards.folder, output, config.format, fractions, config.seed)
+    if not counts["cases"]:
         raise UserError("no usable case", config.path or config.source, f"See the reasons in {output / REJECTED}.")
-    kept = _split(kept, config)
-    write_jsonl(output / CASES_FILE, [case.model_dump(mode="json") for case in kept])
-    counts = _count(kept, rejected)
-    notes = ["rendered, not clinical"] if config.source == "rendered_clinic" else []
+    licences = licences_in(counts)
     write_manifest(
         output,
         "cases",
         config=_identity(config),
         inputs=inputs,
         seed=config.seed,
-        counts=counts,
-        licences=roll_up(kept),
+        counts=dict(sorted(counts.items())),
+        licences=licences,
         taxonomy_hash=taxonomy.hash,
-        notes=notes,
+        notes=["rendered, not clinical"] if config.source == "rendered_clinic" else [],
     )
-    return counts
-
-
-def _taxonomy(config: CasesConfig) -> Taxonomy:
-    if config.taxonomy is not None and not Path(config.taxonomy).is_file():
-        raise UserError("taxonomy file not found", config.taxonomy, "Correct the path.")
-    return Taxonomy.load(Path(config.taxonomy) if config.taxonomy else None)
+    shards.close()
+    return dict(sorted(counts.items()))
 
 
 def _inputs(config: CasesConfig) -> list[Path]:
@@ -179,13 +157,16 @@ def _source(config: CasesConfig, taxonomy: Taxonomy) -> SourceRows:
 def _identity(config: CasesConfig) -> dict[str, Any]:
     """What decides the bytes: no paths of this machine, no number of workers."""
     own = asdict(config)
-    for key in ("output", "workers", "path", "taxonomy", "label_map"):
+    for key in ("output", "path", "taxonomy", "label_map", *NO_BYTES):
         own.pop(key)
     return own
 
 
-def _claim(output: Path, config: CasesConfig, taxonomy: Taxonomy, inputs: Sequence[Path]) -> None:
-    """Marks the folder as this build's, so that images of another configuration are never taken for ours."""
+def _claim(output: Path, config: CasesConfig, taxonomy: Taxonomy, inputs: Sequence[Path]) -> str:
+    """Marks the folder as this build's, so that images of another configuration are never taken for ours.
+
+    Returns the mark: a hash of all that decides the cases.
+    """
     painter = hashlib.sha256()
     if config.source == "rendered_clinic":
         package = files("data_builders.rendered")
@@ -202,89 +183,7 @@ def _claim(output: Path, config: CasesConfig, taxonomy: Taxonomy, inputs: Sequen
     write_atomic(marker, token)
     for leftover in sorted((output / "images").glob(".*.partial")):
         leftover.unlink()
-
-
-def _unique(rows: Sequence[Case | Rejection]) -> tuple[list[Case], list[Rejection]]:
-    rejected = [row for row in rows if isinstance(row, Rejection)]
-    seen: dict[str, Case] = {}
-    for row in rows:
-        if isinstance(row, Rejection):
-            continue
-        if row.case_id in seen:
-            rejected.append(Rejection(f"case {row.case_id}", "case id occurs twice; the first is kept"))
-        else:
-            seen[row.case_id] = row
-    return list(seen.values()), rejected
-
-
-def _content(source: str) -> str:
-    """A part of the name that changes with the picture, so that a picture prepared earlier is never a stale one."""
-    return f"-{file_hash(Path(source))[:8]}" if Path(source).is_file() else ""
-
-
-def _jobs(case: Case, output: Path, max_tokens: int) -> list[Job]:
-    stem = re.sub(r"[^A-Za-z0-9._-]", "_", case.case_id)
-    if stem != case.case_id or len(stem) > 100:
-        stem = f"{stem[:80]}-{hashlib.sha256(case.case_id.encode()).hexdigest()[:12]}"
-    folder = output / "images"
-    return [
-        Job(source, str(folder / f"{stem}{'' if len(case.images) == 1 else f'-{i}'}{_content(source)}.png"), max_tokens)
-        for i, source in enumerate(case.images)
-    ]
-
-
-def _make_all(jobs: Sequence[Job], workers: int, progress: bool) -> dict[str, str]:
-    """Target -> reason of every job that failed."""
-    failures: dict[str, str] = {}
-    with Progress(disable=not progress) as bar:
-        task = bar.add_task("cases: images", total=len(jobs))
-        for job, reason in zip(jobs, _results(jobs, workers), strict=True):
-            if reason is not None:
-                failures[job.target] = reason
-            bar.advance(task)
-    return failures
-
-
-def _results(jobs: Sequence[Job], workers: int) -> Iterator[str | None]:
-    if workers == 1 or len(jobs) < 2:
-        yield from map(make, jobs)
-        return
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        yield from pool.imap(make, jobs, chunksize=16)
-
-
-def _split(cases: list[Case], config: CasesConfig) -> list[Case]:
-    """Labelled cases by fraction; captions teach sight only and go to train unless their patient is split anyway.
-
-    A split that a data set's authors published is kept; a data set that is all test stays so.
-    """
-    if all(case.split == "test" for case in cases):
-        return cases
-    fractions = {
-        "train": config.train_fraction,
-        "validation": config.validation_fraction,
-        "test": config.test_fraction,
-    }
-    group_of = groups(cases)
-    labelled = {group for case, group in zip(cases, group_of, strict=True) if case.role is not Role.CAPTION}
-    divided = [i for i, group in enumerate(group_of) if group in labelled]
-    result = [case.model_copy(update={"split": "train"}) for case in cases]
-    if divided:
-        for i, case in zip(divided, assign([cases[i] for i in divided], fractions, config.seed), strict=True):
-            result[i] = case
-    for fault in audit(result):
-        raise UserError("split leaks", fault, "This is a fault of the builder; report it.")
-    return result
-
-
-def _count(cases: Sequence[Case], rejected: Sequence[Rejection]) -> dict[str, int]:
-    counts = Counter({"cases": len(cases), "rejected": len(rejected)})
-    counts["patients"] = len(set(groups(cases)))
-    for case in cases:
-        counts[f"role:{case.role}"] += 1
-        counts[f"split:{case.role}:{case.split}"] += 1
-    counts["diagnoses"] = len({d for case in cases for d in case.diagnoses})
-    return dict(sorted(counts.items()))
+    return token
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -295,7 +194,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = parse(CasesConfig, argv, prog="data_builders.cases")
     for name, count in build(config).items():
         print(f"{name}: {count}")
-    write_card(Path(config.output), _taxonomy(config))
+    write_card(Path(config.output), load_taxonomy(config.taxonomy))
     print(f"what it holds and lacks: {Path(config.output) / FILES[-1]}")
 
 

@@ -9,13 +9,15 @@ from typing import Any
 
 from skinr1.cases import Case
 from skinr1.errors import UserError
+from skinr1.licences import roll_up
+from skinr1.scale import NO_BYTES
 from skinr1.stage import MANIFEST, REJECTED, write_jsonl, write_manifest
 from skinr1.taxonomy import Taxonomy
 
 # Where things lie, and how a model is reached, decides no byte of a stage's rows and differs between machines; the
 # inputs' hashes are recorded.
 _PLACES = frozenset({"cases", "knowledge", "trajectories", "output", "taxonomy", "cache", "url", "key_file"})
-_PLACES |= {"concurrency", "attempts", "timeout"}
+_PLACES |= {"concurrency", "attempts", "timeout", *NO_BYTES}
 
 
 def load_taxonomy(path: str | None) -> Taxonomy:
@@ -48,28 +50,52 @@ def close(
     output = Path(config.output)
     write_jsonl(output / REJECTED, rejected)
     if not rows["train"]:
-        raise UserError(
-            f"no row to train on ({len(rejected)} rejected)",
-            str(output),
-            f"See {REJECTED} there, or add cases in train.",
-        )
-    reasons = Counter(str(row["reason"]).partition(":")[0] for row in rejected)
+        raise nothing_to_train_on(output, len(rejected))
     total = {
         **{f"rows:{split}": write_jsonl(output / f"{split}.jsonl", found) for split, found in rows.items()},
         "rejected": len(rejected),
-        **{f"rejected:{reason}": count for reason, count in reasons.items()},
+        **{f"rejected:{reason}": count for reason, count in Counter(map(reason_of, rejected)).items()},
         **counts,
     }
-    total = dict(sorted(total.items()))
-    settings = {key: value for key, value in asdict(config).items() if key not in _PLACES}
+    return seal(stage, config, total, roll_up(cases), inputs, taxonomy, usage)
+
+
+def reason_of(rejected: Mapping[str, Any]) -> str:
+    """The part of a rejection's reason that is counted."""
+    return str(rejected["reason"]).partition(":")[0]
+
+
+def nothing_to_train_on(output: Path, rejected: int) -> UserError:
+    """The error of a build whose train split is empty."""
+    return UserError(
+        f"no row to train on ({rejected} rejected)", str(output), f"See {REJECTED} there, or add cases in train."
+    )
+
+
+def settings_of(config: Any) -> dict[str, Any]:
+    """What of a stage's configuration decides its bytes."""
+    return {key: value for key, value in asdict(config).items() if key not in _PLACES}
+
+
+def seal(
+    stage: str,
+    config: Any,
+    counts: Mapping[str, int],
+    licences: Mapping[str, int],
+    inputs: Iterable[Path],
+    taxonomy: Taxonomy,
+    usage: Mapping[str, Any] | None = None,
+) -> dict[str, int]:
+    """Writes the manifest of a folder whose tables are written; returns its counts, sorted."""
+    total = dict(sorted(counts.items()))
     write_manifest(
-        output,
+        Path(config.output),
         stage,
-        config=settings,
+        config=settings_of(config),
         inputs=inputs,
         seed=config.seed,
         counts=total,
-        licences=dict(sorted(Counter(case.licence for case in cases).items())),
+        licences=dict(sorted(licences.items())),
         taxonomy_hash=taxonomy.hash,
         notes=_notes(Path(config.cases)),
         usage=usage,

@@ -6,42 +6,32 @@
 that nothing supports is in ``rejected.jsonl`` with that sentence, and the manifest counts both.
 """
 
-import hashlib
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from rich.progress import track
-
-from data_builders.closing import close, load_taxonomy
-from skinr1.cases import Case, Role, training_cases
+from data_builders.closing import load_taxonomy, nothing_to_train_on, seal, settings_of
+from skinr1.cases import parse_case, refuse_evaluation_only
 from skinr1.config import parse, run
 from skinr1.errors import UserError
 from skinr1.knowledge import Knowledge
-from skinr1.stage import write_jsonl
+from skinr1.scale import COUNTS, Piece, ScaleConfig, Shards, Table, case_files, cut, engine_of, join, licences_in, rows
+from skinr1.stage import MANIFEST, config_hash, file_hash
 from skinr1.taxonomy import Taxonomy
-from skinr1.trajectories import (
-    DEFAULT_KINDS,
-    KINDS,
-    Rewriter,
-    TemplateRewriter,
-    Trajectory,
-    check,
-    check_text,
-    reword,
-    trajectories,
-)
-from skinr1.trajectories.findings import Findings
-from skinr1.trajectories.kinds import UNDIAGNOSED
-from skinr1.trajectories.rows import MissingImage, relative_images, sentence_rows, trajectory_row
+from skinr1.trajectories import DEFAULT_KINDS, KINDS, TemplateRewriter
+from skinr1.trajectories.making import Maker, kinds_for
+
+__all__ = ["SENTENCES", "TrajectoriesConfig", "build", "kinds_for", "main", "make_rows"]
 
 SENTENCES = "sentences.jsonl"
+_KNOWLEDGE = ("passages.jsonl", "rules.jsonl", "differentials.jsonl")
 
 
 @dataclass
-class TrajectoriesConfig:
+class TrajectoriesConfig(ScaleConfig):
     """Cases of the splits train and validation become reasoning trajectories: the dense ones, and those of any role
     that a kind without a diagnosis is for."""
 
@@ -57,118 +47,72 @@ class TrajectoriesConfig:
     phrasings: int = field(default=1, metadata={"help": "Phrasings the template draws from; 1 keeps it regular."})
 
 
-def build(config: TrajectoriesConfig, progress: bool = True, rewriter: Rewriter | None = None) -> dict[str, int]:
+def build(config: TrajectoriesConfig, progress: bool = True) -> dict[str, int]:
     """Writes the stage folder and returns the counts of its manifest.
-
-    Args:
-        rewriter: used instead of the template's own phrasings; a model rewords in :mod:`data_builders.rewrite`.
 
     Raises:
         UserError: an input is missing, a kind is unknown, or no trajectory for training is left.
     """
+    _check(config)
+    engine, output = engine_of(config), Path(config.output)
+    taxonomy = load_taxonomy(config.taxonomy)
+    Knowledge.load(Path(config.knowledge))  # raises what is wrong with it before any process starts
+    inputs = [*case_files(Path(config.cases)), *(Path(config.knowledge) / name for name in _KNOWLEDGE)]
+    pieces = cut(case_files(Path(config.cases)))
+    token = _token(config, inputs[-len(_KNOWLEDGE) :], taxonomy)
+    (output / MANIFEST).unlink(missing_ok=True)
+    shards = Shards(output, token)
+    made = shards.build(pieces, partial(make_rows, config, token), engine, "trajectories: cases", progress)
+    tables = {split: Table(output, split, config.format, "trajectories") for split in ("train", "validation")}
+    tables["sentences"] = Table(output, "sentences", config.format, "sentences")
+    tables["rejected"] = Table(output, "rejected")
+    counts = join(made, tables)
+    if not tables["train"].count:
+        raise nothing_to_train_on(output, tables["rejected"].count)
+    licences = licences_in(counts)
+    counts["rejected"] = tables["rejected"].count
+    counts.update({f"rows:{split}": tables[split].count for split in ("train", "validation")})
+    total = seal("trajectories", config, counts, licences, inputs, taxonomy)
+    shards.close()
+    return total
+
+
+def _check(config: TrajectoriesConfig) -> None:
     for kind in config.kinds:
         if kind not in KINDS:
             raise UserError("unknown kind of trajectory", repr(kind), f"Use {', '.join(KINDS)}.")
     if config.per_case is not None and config.per_case < 1:
         raise UserError("per_case is under 1", str(config.per_case), "Give at least 1, or null for all.")
-    folder = Path(config.cases)
-    taxonomy = load_taxonomy(config.taxonomy)
-    knowledge = Knowledge.load(Path(config.knowledge))
-    rewriter = rewriter or TemplateRewriter(config.phrasings, config.seed)
-    maker = _Maker(config, knowledge, taxonomy, rewriter)
-    cases = [case for case in training_cases(folder) if kinds_for(case, config.kinds)]
-    for case in track(cases, "trajectories: cases", disable=not progress):
-        maker.add(case)
-    write_jsonl(Path(config.output) / SENTENCES, maker.sentences["train"] + maker.sentences["validation"])
-    knowledge_files = [
-        Path(config.knowledge) / name for name in ("passages.jsonl", "rules.jsonl", "differentials.jsonl")
-    ]
-    return close(
-        "trajectories",
-        config,
-        rows=maker.rows,
-        rejected=maker.rejected,
-        cases=cases,
-        inputs=[folder / "cases.jsonl", *knowledge_files],
-        taxonomy=taxonomy,
-        counts=maker.counts,
+
+
+def _token(config: TrajectoriesConfig, inputs: Sequence[Path], taxonomy: Taxonomy) -> str:
+    """What decides a shard beside its cases; image paths depend on where the output lies from the cases."""
+    way = os.path.relpath(config.cases, config.output)
+    return config_hash([settings_of(config), [file_hash(path) for path in inputs], taxonomy.hash, way])
+
+
+def make_rows(config: TrajectoriesConfig, token: str, piece: Piece) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(stream, row) of the cases of a piece; see :class:`skinr1.trajectories.making.Maker`."""
+    knowledge, taxonomy = _tools(token, config.knowledge, config.taxonomy)
+    maker = Maker(
+        knowledge,
+        taxonomy,
+        TemplateRewriter(config.phrasings, config.seed),
+        Path(config.cases),
+        Path(config.output),
+        config.kinds,
+        config.per_case,
+        config.seed,
     )
+    for where, row in rows(piece):
+        yield from maker.rows(refuse_evaluation_only(parse_case(row, where), where))
+    yield COUNTS, dict(maker.counts)
 
 
-def kinds_for(case: Case, kinds: Sequence[str]) -> list[str]:
-    """The kinds that a case is for: none outside train and validation.
-
-    Dense cases are for all of them, cases of captions for those without a diagnosis. A refusal is only for images that
-    are annotated as beyond assessment, and then for every role.
-    """
-    if case.split not in ("train", "validation"):
-        return []
-    refusable = bool(Findings.of(case).quality)
-    allowed = KINDS if case.role is Role.DENSE else UNDIAGNOSED if case.role is Role.CAPTION else ("refusal",)
-    return [kind for kind in kinds if kind in allowed and (refusable or kind != "refusal")]
-
-
-class _Maker:
-    """Collects rows, sentences, rejections and counts, case by case."""
-
-    def __init__(self, config: TrajectoriesConfig, knowledge: Knowledge, taxonomy: Taxonomy, rewriter: Rewriter):
-        self.config, self.knowledge, self.taxonomy, self.rewriter = config, knowledge, taxonomy, rewriter
-        self.rows: dict[str, list[dict[str, Any]]] = {"train": [], "validation": []}
-        self.sentences: dict[str, list[dict[str, Any]]] = {"train": [], "validation": []}
-        self.rejected: list[dict[str, Any]] = []
-        self.counts: Counter[str] = Counter()
-
-    def add(self, case: Case) -> None:
-        try:
-            images = relative_images(case, Path(self.config.cases), Path(self.config.output))
-        except MissingImage as error:
-            self.rejected.append({"case_id": case.case_id, "reason": str(error)})
-            return
-        made, refused = trajectories(case, self.knowledge, self.taxonomy, kinds_for(case, self.config.kinds))
-        self.rejected += [asdict(refusal) for refusal in refused]
-        for trajectory in self._chosen(made):
-            self._write(reword(trajectory, self.rewriter, case, self.knowledge, self.taxonomy), case, images)
-
-    def _chosen(self, made: list[Trajectory]) -> list[Trajectory]:
-        """At most ``per_case`` of them; which, the hash of seed and case decides, so that kinds stay balanced."""
-        limit = self.config.per_case
-        if limit is None or len(made) <= limit:
-            return made
-        digest = hashlib.sha256(f"{self.config.seed}\t{made[0].case_id}".encode()).digest()
-        start = int.from_bytes(digest[:8], "big") % len(made)
-        return [*made[start:], *made[:start]][:limit]
-
-    def _write(self, trajectory: Trajectory, case: Case, images: list[str]) -> None:
-        faults = check(trajectory, case, self.knowledge, self.taxonomy)
-        self.counts["checked"] += 1
-        if faults:
-            self._reject(trajectory, case, faults)
-            return
-        assert case.split is not None  # only cases of train and validation come here
-        self.rows[case.split].append(trajectory_row(trajectory, case, images))
-        read = sentence_rows(trajectory, self.taxonomy)
-        row = {"case_id": case.case_id, "kind": trajectory.kind, "split": case.split, "sentences": read}
-        self.sentences[case.split].append(row)
-        self.counts["grounded"] += 1
-        self.counts.update(f"sentences:{sentence['type']}" for sentence in read)
-        self.counts[f"kind:{trajectory.kind}"] += 1
-        for step in trajectory.steps:
-            if step.wording != "template":
-                self.counts[f"steps:{step.wording}"] += 1
-
-    def _reject(self, trajectory: Trajectory, case: Case, faults: list[str]) -> None:
-        """A trajectory is rejected whole, with the sentences that nothing supports."""
-        unsupported = check_text(trajectory.text, case, self.knowledge, self.taxonomy)
-        self.rejected.append(
-            {
-                "case_id": case.case_id,
-                "kind": trajectory.kind,
-                "reason": f"not grounded: {'; '.join(faults)}",
-                "sentences": [asdict(fault) for fault in unsupported],
-            }
-        )
-        self.counts["sentences:unsupported"] += len({fault.start for fault in unsupported})
-        self.counts.update(f"unsupported:{fault.reason}" for fault in unsupported)
+@lru_cache(maxsize=1)
+def _tools(token: str, knowledge: str, taxonomy: str | None) -> tuple[Knowledge, Taxonomy]:
+    """Read once by each process; the token changes with their content."""
+    return Knowledge.load(Path(knowledge)), load_taxonomy(taxonomy)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

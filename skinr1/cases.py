@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from skinr1.errors import UserError
-from skinr1.stage import read_jsonl
+from skinr1.scale.tables import read_rows
 
 Split = Literal["train", "validation", "test"]
 Modality = Literal["clinical", "dermoscopic"]
@@ -118,20 +118,33 @@ class Case(_Frozen):
 CASES_FILE = "cases.jsonl"
 
 
+def parse_case(row: dict[str, Any], where: str) -> Case:
+    """The case of a row. Raises UserError when it is none; ``where`` is what the message names."""
+    try:
+        return Case.model_validate(row)
+    except ValueError as error:
+        raise UserError(f"not a case ({' '.join(str(error).split())[:160]})", where, "Rebuild it.") from None
+
+
 def read_cases(folder: Path) -> Iterator[Case]:
-    """Yields the cases of a finished cases stage.
+    """Yields the cases of a finished cases stage, whose table is JSON lines or Parquet.
 
     Raises:
         UserError: the file is missing or a row is no Case.
     """
-    path = folder / CASES_FILE
-    for number, row in enumerate(read_jsonl(path), 1):
-        try:
-            yield Case.model_validate(row)
-        except ValueError as error:
-            raise UserError(
-                f"not a case ({' '.join(str(error).split())[:160]})", f"{path}:{number}", "Rebuild it."
-            ) from None
+    for number, row in enumerate(read_rows(folder, "cases"), 1):
+        yield parse_case(row, f"{folder / CASES_FILE}:{number}")
+
+
+def refuse_evaluation_only(case: Case, where: str) -> Case:
+    """The case, for a builder of training data. Raises UserError when it is for evaluation only."""
+    if case.evaluation_only:
+        raise UserError(
+            f"source {case.source} is for evaluation only",
+            f"{where}, case {case.case_id}",
+            "Use its cases with eval/, and another source for training.",
+        )
+    return case
 
 
 def training_cases(folder: Path) -> Iterator[Case]:
@@ -141,10 +154,4 @@ def training_cases(folder: Path) -> Iterator[Case]:
         UserError: also when a case is for evaluation only.
     """
     for case in read_cases(folder):
-        if case.evaluation_only:
-            raise UserError(
-                f"source {case.source} is for evaluation only",
-                f"{folder / CASES_FILE}, case {case.case_id}",
-                "Use its cases with eval/, and another source for training.",
-            )
-        yield case
+        yield refuse_evaluation_only(case, str(folder / CASES_FILE))

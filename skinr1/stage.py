@@ -16,11 +16,12 @@ from skinr1.errors import UserError
 
 MANIFEST = "manifest.json"
 REJECTED = "rejected.jsonl"
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and fixed separators: equal values give equal bytes."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def write_atomic(path: Path, data: str | bytes) -> None:
@@ -35,10 +36,18 @@ def write_atomic(path: Path, data: str | bytes) -> None:
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Writes one canonical JSON object a line; returns the number of rows."""
-    lines = [canonical_json(row) for row in rows]
-    write_atomic(path, "".join(f"{line}\n" for line in lines))
-    return len(lines)
+    """Writes one canonical JSON object a line, as they come; returns the number of rows."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    count = 0
+    with open(temporary, "wb") as handle:
+        for row in rows:
+            handle.write(f"{canonical_json(row)}\n".encode())
+            count += 1
+        handle.flush()
+        os.fsync(handle.fileno())
+    os.replace(temporary, path)
+    return count
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
@@ -51,14 +60,19 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
         raise UserError("file not found", str(path), "Run the stage that writes it, or correct the path.")
     with open(path, "rb") as handle:
         for number, line in enumerate(handle, 1):
-            try:
-                row = json.loads(line.decode())
-            except (json.JSONDecodeError, UnicodeDecodeError) as error:
-                reason = error.msg if isinstance(error, json.JSONDecodeError) else "not UTF-8"
-                raise UserError(f"not JSON ({reason})", f"{path}:{number}", "Rebuild the file.") from None
-            if not isinstance(row, dict):
-                raise UserError("not a JSON object", f"{path}:{number}", "Rebuild the file.")
-            yield row
+            yield parse_line(line, f"{path}:{number}")
+
+
+def parse_line(line: bytes, where: str) -> dict[str, Any]:
+    """The JSON object of a line. Raises UserError when it is none; ``where`` is what the message names."""
+    try:
+        row = json.loads(line.decode())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        reason = error.msg if isinstance(error, json.JSONDecodeError) else "not UTF-8"
+        raise UserError(f"not JSON ({reason})", where, "Rebuild the file.") from None
+    if not isinstance(row, dict):
+        raise UserError("not a JSON object", where, "Rebuild the file.")
+    return row
 
 
 def file_hash(path: Path) -> str:

@@ -4,5 +4,6 @@ from skinr1.splits.assigning import assign, plan
 from skinr1.splits.auditing import Sight, audit, report
 from skinr1.splits.grouping import CasePair, groups
 from skinr1.splits.official import Conflict, conflicts
+from skinr1.splits.roles import plan_by_role
 
-__all__ = ["CasePair", "groups", "assign", "plan", "Conflict", "conflicts", "Sight", "audit", "report"]
+__all__ = ["CasePair", "groups", "assign", "plan", "plan_by_role", "Conflict", "conflicts", "Sight", "audit", "report"]

@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from skinr1.cases import Case, Split
 from skinr1.errors import UserError
@@ -14,13 +14,34 @@ NAMES: tuple[Split, ...] = ("train", "validation", "test")
 _ALL = "all"  # the stratum of every case
 
 
-@dataclass
-class _Group:
-    """What is remembered of a group: how many cases, of which strata, and where its data sets put them."""
+class _Kind(NamedTuple):
+    """What is remembered of a case; equal ones are one object."""
 
-    size: int
-    strata: Counter[str]
-    allowed: tuple[Split, ...]
+    diagnosis: str
+    tone: str
+    source: str
+    published: Split | None
+
+    @property
+    def strata(self) -> tuple[str, ...]:
+        return self.diagnosis, self.tone, f"source {self.source}", f"{self.diagnosis} {self.tone}"
+
+
+class _Group:
+    """What is remembered of a group: the kinds of its cases, and where its data sets allow them."""
+
+    __slots__ = ("allowed", "kinds")
+
+    def __init__(self) -> None:
+        self.kinds: list[_Kind] = []
+        self.allowed: tuple[Split, ...] = ()
+
+    @property
+    def size(self) -> int:
+        return len(self.kinds)
+
+    def strata(self) -> Counter[str]:
+        return Counter(stratum for kind in self.kinds for stratum in kind.strata)
 
 
 def assign(
@@ -74,26 +95,23 @@ def _gather(
     cases: Iterable[Case], shares: Mapping[Split, float], pairs: Sequence[CasePair]
 ) -> tuple[list[str], dict[str, _Group]]:
     union = Union(pairs)
-    kinds: dict[tuple[str, str, str, Split | None], tuple[str, str, str, Split | None]] = {}
-    kind_of = []
+    kinds: dict[_Kind, _Kind] = {}
+    kind_of: list[_Kind] = []
     published: dict[str, set[Split]] = defaultdict(set)
     for case in cases:
         union.add(case)
-        split = published_split(case)
-        kind = (*_strata(case), case.source, split)
-        kind_of.append(kinds.setdefault(kind, kind))  # equal cases share one tuple
-        if split is not None:
-            published[case.source].add(split)
+        kind = _Kind(*_strata(case), case.source, published_split(case))
+        kind_of.append(kinds.setdefault(kind, kind))
+        if kind.published is not None:
+            published[case.source].add(kind.published)
     group_of = union.names()
     members: dict[str, _Group] = {}
-    official: dict[str, set[tuple[str, Split | None]]] = defaultdict(set)
-    for name, (diagnosis, tone, source, split) in zip(group_of, kind_of, strict=True):
-        group = members.setdefault(name, _Group(0, Counter(), ()))
-        group.size += 1
-        group.strata.update((diagnosis, tone, f"source {source}", f"{diagnosis} {tone}"))
-        official[name].add((source, split))
-    for name, group in members.items():
-        group.allowed = _allowed(official[name], published, shares)
+    for name, kind in zip(group_of, kind_of, strict=True):
+        members.setdefault(name, _Group()).kinds.append(kind)
+    ways: dict[tuple[Split, ...], tuple[Split, ...]] = {}
+    for group in members.values():
+        allowed = _allowed({(kind.source, kind.published) for kind in group.kinds}, published, shares)
+        group.allowed = ways.setdefault(allowed, allowed)
     return group_of, members
 
 
@@ -111,19 +129,21 @@ def _allowed(
 
 def _divide(members: Mapping[str, _Group], shares: Mapping[Split, float], seed: int) -> dict[str, Split]:
     totals: Counter[str] = Counter()
-    for group in members.values():
-        totals.update(group.strata)
+    kinds = Counter(kind for group in members.values() for kind in group.kinds)
+    for kind, count in kinds.items():
+        for stratum in kind.strata:
+            totals[stratum] += count
     totals[_ALL] = sum(group.size for group in members.values())
     smallest = min(shares.values())
     counted = {s for s, total in totals.items() if _is_single(s) or total * smallest >= 1}
     wanted = {s: {split: totals[s] * share for split, share in shares.items()} for s in counted}
     missing = {s: dict(wanted[s]) for s in counted}
-    diagnoses = {s for s in counted if s.startswith("role ")}
-    rarest = {name: min(totals[s] for s in group.strata if s in diagnoses) for name, group in members.items()}
+    rarity = {kind: min(totals[s] for s in kind.strata if s.startswith("role ") and s in counted) for kind in kinds}
+    rarest = {name: min(rarity[kind] for kind in group.kinds) for name, group in members.items()}
     split_of: dict[str, Split] = {}
     for name in sorted(members, key=lambda g: (rarest[g], -members[g].size, _draw(seed, g))):
         group = members[name]
-        held = [(_ALL, group.size), *sorted((s, n) for s, n in group.strata.items() if s in counted)]
+        held = [(_ALL, group.size), *sorted((s, n) for s, n in group.strata().items() if s in counted)]
         # the rise of the sum over strata of (cases placed - wanted)² / wanted, were the group put there
         cost = {split: sum(n * (n - 2 * missing[s][split]) / wanted[s][split] for s, n in held) for split in shares}
         best = min(shares, key=lambda split: (round(cost[split], 9), NAMES.index(split)))

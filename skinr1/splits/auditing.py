@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from skinr1.cases import Case
-from skinr1.splits.grouping import CasePair, groups
+from skinr1.cases import Case, Split
+from skinr1.splits.grouping import CasePair, Union, groups
 from skinr1.splits.official import Conflict
 from skinr1.splits.overlaps import PICTURES, known_overlaps
 
@@ -34,23 +34,30 @@ class Sight:
 
 def audit(cases: Iterable[Case], pairs: Sequence[CasePair] = ()) -> list[str]:
     """Faults of a split, one line each: a group in two splits, a case in none. An empty list means it is sound."""
-    rows = list(cases)
-    return _faults(rows, groups(rows, pairs))
+    union, placed = Union(pairs), []
+    for case in cases:
+        union.add(case)
+        placed.append((case.case_id, case.split))
+    return _faults(placed, union.names())
 
 
-def _faults(rows: Sequence[Case], group_of: Sequence[str]) -> list[str]:
-    seen: dict[str, dict[str, str]] = defaultdict(dict)
-    faults = []
-    for case, group in zip(rows, group_of, strict=True):
-        if case.split is None:
-            faults.append(f"case {case.case_id} has no split")
-        else:
-            seen[group].setdefault(case.split, case.case_id)
-    for group, held in sorted(seen.items()):
-        if len(held) > 1:
-            names = sorted(held)
-            examples = ", ".join(held[name] for name in names)
-            faults.append(f"{group.replace(chr(9), ' ')} is in {' and '.join(names)} ({examples})")
+def _faults(placed: Iterable[tuple[str, Split | None]], group_of: Sequence[str]) -> list[str]:
+    """``placed``: id and split of each case."""
+    first: dict[str, Split] = {}
+    torn: dict[str, dict[Split, str]] = {}
+    placed, faults = list(placed), []
+    for (case_id, split), group in zip(placed, group_of, strict=True):
+        if split is None:
+            faults.append(f"case {case_id} has no split")
+        elif first.setdefault(group, split) != split:
+            torn[group] = {}
+    for (case_id, split), group in zip(placed, group_of, strict=True):
+        if group in torn and split is not None:
+            torn[group].setdefault(split, case_id)
+    for group, held in sorted(torn.items()):
+        names = sorted(held)
+        examples = ", ".join(held[name] for name in names)
+        faults.append(f"{group.replace(chr(9), ' ')} is in {' and '.join(names)} ({examples})")
     return faults
 
 
@@ -92,7 +99,7 @@ def report(
         },
         "overlaps": overlaps,
         "pairs": sorted(pairs, key=lambda pair: (not pair["leaked_before"], pair["joined_by_ids"])),
-        "faults": _faults(rows, group_of) + unseen,
+        "faults": _faults(((case.case_id, case.split) for case in rows), group_of) + unseen,
     }
 
 

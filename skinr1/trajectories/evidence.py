@@ -1,6 +1,7 @@
 """What a case shows, what the textbook says of a diagnosis, and how the two compare."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -59,6 +60,8 @@ class View:
     case: Case
     knowledge: Knowledge
     taxonomy: Taxonomy
+    _said: dict[tuple[str, str], list[Reason]] = field(default_factory=dict, compare=False, repr=False)
+    _shared: dict[str, tuple[str, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def findings(self) -> Findings:
@@ -102,7 +105,7 @@ class View:
         """Signs of the case that a rule of the true diagnosis covers."""
         return tuple(name for name in self.findings.present if name in self.truth.shown)
 
-    @property
+    @cached_property
     def edges(self) -> dict[str, list[Edge]]:
         """Rival -> what the differential graph says for the truth against it, in a fixed order."""
         return self.shelf.edges.get(self.truth.node, {})
@@ -135,19 +138,31 @@ class View:
 
     def shared(self, rival: Textbook) -> tuple[str, ...]:
         """Signs of the case that both the truth's and the rival's rules cover."""
-        return tuple(name for name in self.supporting if name in rival.shown)
+        found = self._shared.get(rival.node)
+        if found is None:
+            found = self._shared[rival.node] = tuple(name for name in self.supporting if name in rival.shown)
+        return found
 
     def distinctive(self, limit: int) -> tuple[str, ...]:
         """Supporting signs that fewest rivals show, at most ``limit``, in vocabulary order."""
-        crowd = {name: sum(name in rival.shown for rival in self.rivals) for name in self.supporting}
-        chosen = sorted(self.supporting, key=lambda name: (crowd[name], rank(name)))[:limit]
-        return in_order(chosen)
+        return in_order(self._by_crowd[:limit])
+
+    @cached_property
+    def _by_crowd(self) -> list[str]:
+        crowd = Counter(name for rival in self.rivals for name in self.shared(rival))
+        return sorted(self.supporting, key=lambda name: (crowd[name], rank(name)))
 
     def favours(self, rival: Textbook) -> list[Reason]:
         """Signs of the case that speak for the truth against a rival, best first.
 
         First those the differential graph names, then those in the truth's rules; none that the rival's rules allow.
         """
+        key = ("favours", rival.node)
+        if key not in self._said:
+            self._said[key] = self._favours(rival)
+        return self._said[key]
+
+    def _favours(self, rival: Textbook) -> list[Reason]:
         reasons = []
         truth = self.truth.node
         for edge in self.edges.get(rival.node, ()):
@@ -168,6 +183,12 @@ class View:
 
     def lacks(self, rival: Textbook) -> list[Reason]:
         """Signs of a rival that are annotated absent here, those the graph names first."""
+        key = ("lacks", rival.node)
+        if key not in self._said:
+            self._said[key] = self._lacks(rival)
+        return self._said[key]
+
+    def _lacks(self, rival: Textbook) -> list[Reason]:
         reasons = []
         met = rival.met(self.findings)
         for edge in self.shelf.edges.get(rival.node, {}).get(self.truth.node, ()):

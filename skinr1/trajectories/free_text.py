@@ -51,7 +51,7 @@ def check_text(text: str, case: Case, knowledge: Knowledge, taxonomy: Taxonomy) 
 
 def faults(text: str, case: Case, findings: Findings, knowledge: Knowledge, taxonomy: Taxonomy) -> list[Fault]:
     """:func:`check_text` for one who has the case's findings at hand."""
-    read = list(sentences(text, taxonomy))
+    read = sentences(text, taxonomy)
     cited = tuple(dict.fromkeys(p for sentence in read for clause in sentence.clauses for p in clause.passages))
     reader = _Reader(case, findings, shelf(knowledge), taxonomy, cited)
     return [
@@ -81,7 +81,7 @@ class _Reader:
         self.present = {*self.findings.present, *self.findings.quality}
         self.present |= {whole for name in self.present for whole in wholes(name)}
         self.absent = set(self.findings.absent)
-        self.allowed = words.PLAIN | _GROUPS | _patient_words(self.case)
+        self.patient = _patient_words(self.case)
 
     def faults(self, sentence: Sentence) -> Iterator[str]:
         if any(words.CHECKLIST in clause.words for clause in sentence.clauses):
@@ -106,10 +106,10 @@ class _Reader:
                 self._introduce(clause, named, passages)
 
     def _words(self, sentence: Sentence, clause: Clause) -> Iterator[str]:
-        allowed = self.allowed
-        if sentence.type == "knowledge":
-            allowed = allowed.union(*(self.shelf.words(p) for p in clause.passages if p in self.shelf.passages))
-        yield from (f"word that no vocabulary holds: {word}" for word in sorted(clause.words - allowed))
+        unknown = clause.words - _ALLOWED
+        if unknown and sentence.type == "knowledge":
+            unknown = unknown.difference(*(self.shelf.words(p) for p in clause.passages if p in self.shelf.passages))
+        yield from (f"word that no vocabulary holds: {word}" for word in sorted(unknown - self.patient))
 
     def _observation(self, sign: Sign) -> Iterator[str]:
         if sign.denied:
@@ -240,7 +240,7 @@ def _as_often(frequency: str, clause: Clause) -> bool:
     return not (occasional and clause.words & words.EMPHASIS)
 
 
-_GROUPS = frozenset(entry.group for entry in concepts().values())
+_ALLOWED = words.PLAIN | frozenset(entry.group for entry in concepts().values())
 
 
 def _patient_words(case: Case) -> frozenset[str]:

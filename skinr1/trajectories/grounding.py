@@ -5,7 +5,7 @@ a step's words name exactly the signs, diagnoses and passages that it claims. Te
 :mod:`skinr1.trajectories.free_text` reads every sentence as if nothing were known of how it was written.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from skinr1.cases import Case
 from skinr1.knowledge import Knowledge
@@ -42,12 +42,13 @@ def _faults(trajectory: Trajectory, case: Case, knowledge: Knowledge, taxonomy: 
     for name in trajectory.report.findings:
         if name not in findings.seen + findings.quality:
             yield f"report finds {name}, which is not annotated"
+    books = shelf(knowledge)
     for number, step in enumerate(trajectory.steps):
         where = f"step {number} ({step.kind})"
         for claim in step.claims:
-            if not _holds(claim, findings, shelf(knowledge)):
+            if not _holds(claim, findings, books):
                 yield f"{where}: not true: {_spell(claim)}"
-        read = list(sentences(step.text, taxonomy))
+        read = sentences(step.text, taxonomy)
         yield from (f"{where}: {fault}" for fault in _text_faults(step, read, trajectory, taxonomy))
         yield from (f"{where}: {fault}" for fault in _form_faults(step, trajectory))
     if trajectory.kind in UNDIAGNOSED:
@@ -93,7 +94,7 @@ def _form_faults(step: Step, trajectory: Trajectory) -> Iterator[str]:
         yield "was chosen by the label but does not say so"
 
 
-def _text_faults(step: Step, read: list[Sentence], trajectory: Trajectory, taxonomy: Taxonomy) -> Iterator[str]:
+def _text_faults(step: Step, read: Sequence[Sentence], trajectory: Trajectory, taxonomy: Taxonomy) -> Iterator[str]:
     clauses = [clause for sentence in read for clause in sentence.clauses]
     cited = {passage for clause in clauses for passage in clause.passages}
     claimed = {claim.passage for claim in step.claims if claim.passage}

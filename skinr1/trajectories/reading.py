@@ -7,7 +7,7 @@ hedged is one matter for both. Nothing here knows the case.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from skinr1.concepts import concepts
 from skinr1.knowledge.rules import signs
@@ -63,7 +63,7 @@ class Clause:
     words: frozenset[str]
     sequence: str
 
-    @property
+    @cached_property
     def passages(self) -> tuple[str, ...]:
         return tuple(passage for passage, _ in self.cited if passage is not None)
 
@@ -79,13 +79,16 @@ class Sentence:
     type: SentenceType
 
 
-def sentences(text: str, taxonomy: Taxonomy) -> Iterator[Sentence]:
-    """The sentences of a text, typed."""
+@lru_cache(maxsize=4096)
+def sentences(text: str, taxonomy: Taxonomy) -> tuple[Sentence, ...]:
+    """The sentences of a text, typed. Cached: a trajectory is read when it is checked and again when it is listed."""
+    found = []
     for match in _SENTENCE.finditer(text):
         words = match.group().strip()
         if words:
             start = match.start() + match.group().index(words[0])
-            yield Sentence(start, start + len(words), words, *_understood(words, taxonomy))
+            found.append(Sentence(start, start + len(words), words, *_understood(words, taxonomy)))
+    return tuple(found)
 
 
 def diagnoses_named(text: str, taxonomy: Taxonomy) -> tuple[str, ...]:

@@ -23,6 +23,8 @@ class Textbook:
         rules = sorted(rules, key=lambda rule: rule.passage)
         for rule in rules:
             (self.denied if rule.negated else self.shown).setdefault(rule.concept, rule)
+        self._group = {name: concept(name).group for name in self.shown}
+        self._expected = {name for name, rule in self.shown.items() if rule.frequency not in OCCASIONAL}
         self.passages: dict[str, set[str]] = {}
         for rule in rules:
             if not rule.negated:
@@ -38,16 +40,15 @@ class Textbook:
 
         Signs of a group are alternatives: a papule is no argument against a disease of papules or macules.
         """
+        lacking = [name for name in findings.absent if name in self._expected]
+        if not lacking:
+            return ()
         met = self.met(findings)
-        return tuple(name for name in findings.absent if self.typical(name) and concept(name).group not in met)
+        return tuple(name for name in lacking if self._group[name] not in met)
 
     def met(self, findings: Findings) -> set[str]:
         """Groups of which a sign that the rules cover is present."""
-        return {concept(name).group for name in findings.present if name in self.shown}
-
-    def typical(self, name: str) -> bool:
-        """Whether the textbook expects the sign, not merely allows it."""
-        return name in self.shown and self.shown[name].frequency not in OCCASIONAL
+        return {self._group[name] for name in findings.present if name in self.shown}
 
     def score(self, findings: Findings) -> int:
         """Supporting minus contradicting signs of the case."""
@@ -79,7 +80,10 @@ class Shelf:
 
     def book(self, node: str) -> Textbook:
         """What the books say of a diagnosis; empty for one that they leave out."""
-        return self._books.setdefault(node, Textbook(node, ()))
+        found = self._books.get(node)
+        if found is None:
+            found = self._books[node] = Textbook(node, ())
+        return found
 
     def sequence(self, passage: str) -> str:
         """The words of a passage in order, punctuation left out."""

@@ -107,21 +107,8 @@ def test_kinds_and_number_per_case_are_configurable(run: Path) -> None:
     assert [row["case_id"] for row in rows(run, "train")] == ["dense-1", "dense-2"]
 
 
-class Liar:
-    def rewrite(self, step_text: str) -> str:
-        return f"{step_text} There is an ulcer." if step_text.startswith("Seen") else f"Well, {step_text}"
-
-
-def test_unfaithful_rewrites_are_refused_and_counted(run: Path) -> None:
-    counts = trajectories.build(config(TrajectoriesConfig, run), progress=False, rewriter=Liar())
-    made = rows(run, "train") + rows(run, "validation")
-    assert counts["steps:rewrite refused"] == len(made) and counts["steps:rewritten"] > len(made)
-    assert "There is an ulcer" not in json.dumps(made)
-    assert json.loads(made[0]["provenance"])[0]["wording"] == "rewrite refused"
-
-
 def test_ungrounded_trajectories_are_refused(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trajectories, "check", lambda t, *_: ["made up"] if t.case_id == "dense-2" else [])
+    monkeypatch.setattr("skinr1.trajectories.making.check", lambda t, *_: ["made up"] if t.case_id == "dense-2" else [])
     trajectories.build(config(TrajectoriesConfig, run), progress=False)
     assert {row["case_id"] for row in rows(run, "train")} == {"dense-1"}
     assert any(row["reason"] == "not grounded: made up" for row in rows(run, "rejected"))

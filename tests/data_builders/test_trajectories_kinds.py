@@ -85,7 +85,7 @@ def test_refusals_and_descriptions_name_no_disease_and_are_asked_for_in_their_ow
 def test_every_sentence_is_listed_with_its_type_and_counted(tmp_path: Path) -> None:
     counts = build(tmp_path, [*DENSE, *OTHERS], kinds=list(KINDS))
     made = rows(tmp_path, "train.jsonl") + rows(tmp_path, "validation.jsonl")
-    listed = rows(tmp_path, SENTENCES)
+    listed = sorted(rows(tmp_path, SENTENCES), key=lambda r: r["split"])  # written in the order of the cases
     assert [(r["case_id"], r["kind"]) for r in listed] == [(r["case_id"], r["kind"]) for r in made]
     for row, of in zip(listed, made, strict=True):
         thinking = parse(of["completion"][0]["content"][0]["text"], tree()).thinking
