@@ -11,6 +11,7 @@ STAGES = {
     "demo": ("run the whole pipeline on the embedded default", "skinr1.pipeline"),
     "knowledge": ("textbook -> passages, diagnostic rules, differential graph", "data_builders.knowledge"),
     "cases": ("images with labels -> cases, split by patient", "data_builders.cases"),
+    "splits": ("folders of cases -> one leak-proof split with its audit", "data_builders.splits"),
     "captions": ("cases -> label-free captions for pretraining", "data_builders.captions"),
     "trajectories": ("dense cases + knowledge -> grounded reasoning", "data_builders.trajectories"),
     "rl": ("sparse cases -> prompts with verifiable truth", "data_builders.rl"),

@@ -49,19 +49,13 @@ def made(folder: Path, engine: Engine, token: str = "t") -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in output.glob("*.jsonl")}
 
 
-@pytest.mark.parametrize(
-    "engine", [Engine(), Engine(workers=2), pytest.param(Engine("ray", 2), marks=pytest.mark.slow)]
-)
-def test_every_engine_gives_the_same_bytes(tmp_path, engine):
-    if engine.name == "ray":
-        pytest.importorskip("ray.data", reason="needs skinr1[scale]")
+def test_streams_are_joined_in_order_and_errors_pass(tmp_path):
     write(tmp_path, 95)
-    found = made(tmp_path, engine)
+    found = made(tmp_path, Engine())
     assert [json.loads(line)["n"] for line in found["odd.jsonl"].splitlines()] == [2 * n for n in range(1, 95, 2)]
     assert len(found["even.jsonl"].splitlines()) == 48
-    assert sorted((tmp_path / "log").read_text().split(), key=int) == [str(n) for n in range(10)]
     with pytest.raises(UserError, match="no"):
-        Shards(tmp_path / "no", "t").build(cut([tmp_path / "in.jsonl"], 10), refuse, engine, "", progress=False)
+        Shards(tmp_path / "no", "t").build(cut([tmp_path / "in.jsonl"], 10), refuse, Engine(), "", progress=False)
 
 
 def test_finished_shards_are_kept_and_others_made_again(tmp_path):
