@@ -33,14 +33,14 @@ $(READY): pyproject.toml constraints/cpu.txt | $(BIN)/pip
 	@echo "installing into $(VENV): about 3 minutes and 4 GB"
 # where pip is told of no such wheel, the CPU build of torch comes from PyTorch's own index
 	@$(BIN)/pip install --quiet $(TORCH) || { echo "not there: trying $(TORCH_INDEX)"; $(BIN)/pip install --quiet $(TORCH) --index-url $(TORCH_INDEX); }
-	$(BIN)/pip install --quiet --constraint constraints/cpu.txt --editable '.[data,train,serve-cpu,dev]'
+	$(BIN)/pip install --quiet --constraint constraints/cpu.txt --editable '.[data,scale,train,serve-cpu,dev]'
 # pulled in by vLLM, built for CUDA, broken under CPU torch, needed by nothing here
 	$(BIN)/pip uninstall --quiet --yes torchaudio torchcodec
 	$(BIN)/python -m skinr1.training.build_ops
 	touch $@
 else
 $(READY): pyproject.toml constraints/gpu.txt | $(BIN)/pip
-	$(BIN)/pip install --constraint constraints/gpu.txt --editable '.[data,train,serve-gpu,dev]'
+	$(BIN)/pip install --constraint constraints/gpu.txt --editable '.[data,scale,train,serve-gpu,dev]'
 	touch $@
 endif
 

@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,8 +72,10 @@ def _here(engine: Engine, work: Work, items: Sequence[Any]) -> Iterator[tuple[st
     if engine.workers == 1 or len(items) < 2:
         yield from map(_Guarded(work), items)
         return
-    with multiprocessing.get_context("spawn").Pool(min(engine.workers, len(items))) as pool:
-        yield from pool.imap(_Guarded(work), items)
+    spawn = multiprocessing.get_context("spawn")
+    # unlike a Pool, it raises when a process dies (killed for memory, say) and does not wait for ever
+    with ProcessPoolExecutor(min(engine.workers, len(items)), spawn) as pool:
+        yield from pool.map(_Guarded(work), items)
 
 
 def _on_ray(engine: Engine, work: Work, items: Sequence[Any]) -> Iterator[tuple[str, Fault | None]]:

@@ -137,7 +137,6 @@ def build_index(codes: NDArray[np.uint8], lists_read: int) -> faiss.IndexBinary:
     centres.add(codes[np.linspace(0, len(codes) - 1, lists).astype(np.int64)])
     index = faiss.IndexBinaryIVF(centres, width, lists)
     index.is_trained = True
-    index.use_heap = width < 128  # long codes: counting distances took less than half the time (1 M codes)
     index.nprobe = min(lists_read, lists)
     index.add(codes)
     return index
