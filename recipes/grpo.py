@@ -14,6 +14,7 @@ from skinr1.knowledge import Knowledge
 from skinr1.rewards import PRESETS, Context, reward_functions
 from skinr1.taxonomy import Taxonomy
 from skinr1.training import callbacks, data
+from skinr1.training.alarms import AlarmsCallback
 from skinr1.training.grpo import GrpoConfig, SkinGRPOTrainer
 from skinr1.training.run import begin, train_and_save
 
@@ -62,7 +63,7 @@ def main(argv: list[str] | None = None) -> None:
         train_dataset=train,
         processing_class=processor,
         reward_funcs=functions,
-        callbacks=[callbacks.MetricsCallback(), callbacks.ProgressCallback("GRPO", "reward")],
+        callbacks=[callbacks.MetricsCallback(), callbacks.ProgressCallback("GRPO", "reward"), AlarmsCallback()],
     )
     train_and_save(trainer, processor, "grpo", [script.train_file], {"rows": len(train)})
 
