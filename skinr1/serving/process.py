@@ -108,12 +108,13 @@ def command(config: ServeConfig) -> list[str]:
         "dtype": config.dtype,
         "max-model-len": config.max_model_len,
         "limit-mm-per-prompt": {"image": config.max_images, "video": 0},
-        "allowed-media-domains": [
-            "none.invalid"
-        ],  # images come in the request; vLLM would fetch any address it is sent
+        # images come in the request; vLLM would fetch any address it is sent
+        "allowed-media-domains": ["none.invalid"],
         "structured-outputs-config": {"backend": "xgrammar", "disable_any_whitespace": True},
         "override-generation-config": SAMPLING,
     }
+    if on_cpu():  # a seeded request whose prompt is taken in parts kills vLLM 0.32's CPU worker (set_offset)
+        flags |= {"enable-chunked-prefill": False, "max-num-batched-tokens": max(4096, config.max_model_len)}
     if budget := pixel_budget(config.model, adapters):
         flags["mm-processor-kwargs"] = {"min_pixels": budget[0], "max_pixels": budget[1]}
     for name, value in (
@@ -131,6 +132,11 @@ def command(config: ServeConfig) -> list[str]:
     assert isinstance(config.vllm_args, dict)
     flags |= {name.replace("_", "-"): value for name, value in config.vllm_args.items()}
     return [*SERVER, *(part for name, value in flags.items() for part in _flag(name, value))]
+
+
+def on_cpu() -> bool:
+    """Whether torch here is a CPU build, so that vLLM's CPU backend serves."""
+    return importlib.metadata.version("torch").endswith("+cpu")
 
 
 def _flag(name: str, value: Any) -> list[str]:
@@ -178,7 +184,7 @@ def adapter_rank(folder: Path) -> int:
 def environment(config: ServeConfig) -> dict[str, str]:
     """The child's environment: ours, and under a CPU build of torch what vLLM's CPU backend reads from there."""
     variables = dict(os.environ)
-    if importlib.metadata.version("torch").endswith("+cpu"):
+    if on_cpu():
         variables["VLLM_CPU_KVCACHE_SPACE"] = str(config.cpu_kvcache_gib)
         variables["VLLM_CPU_OMP_THREADS_BIND"] = config.cpu_threads
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, (str(CHILD_SITE), os.environ.get("PYTHONPATH"))))

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from skinr1.errors import UserError
 
@@ -231,7 +232,8 @@ def attention_mask(segments: Tensor, model: torch.nn.Module) -> Tensor:
     Raises:
         UserError: another kind of attention.
     """
-    kind = next(module.config for module in model.modules() if hasattr(module, "config"))._attn_implementation
+    # the first of that class: wrappers (DeepSpeed's engine) have a config of their own kind
+    kind = next(module for module in model.modules() if isinstance(module, PreTrainedModel)).config._attn_implementation
     if kind not in ("sdpa", "eager"):
         raise UserError(
             f"shared_prefix needs attention that takes a mask, not {kind}",
