@@ -71,8 +71,7 @@ async def predict(args: Arguments, cases: list[Case], taxonomy: Taxonomy, progre
         banned = await client.image_tokens(args.model) if args.ban_image_tokens else ()
         sampling = Sampling(args.structured, args.max_tokens, args.temperature, args.seed, banned)
         asker = Asker(args.cases, args.model, sampling, taxonomy)
-        asked = {case.case_id: case for case in cases}
-        return await ask_all(asker.body, asked, client, journal, args.concurrency, lambda known: progress.advance(bar))
+        return await ask_all(asker, cases, client, journal, args.concurrency, lambda known: progress.advance(bar))
 
 
 def write(

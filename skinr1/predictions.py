@@ -8,10 +8,10 @@ import asyncio
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from skinr1 import prompts
 from skinr1.cases import Case
@@ -21,7 +21,6 @@ from skinr1.serving.client import AsyncClient, Completion, Sampling, request_bod
 from skinr1.stage import canonical_json
 from skinr1.taxonomy import Taxonomy
 
-T = TypeVar("T")
 JOURNAL = "journal.jsonl"
 PREDICTIONS = "predictions.jsonl"
 
@@ -75,41 +74,39 @@ def request_key(body: dict[str, Any]) -> str:
 
 
 async def ask_all(
-    body_of: Callable[[T], dict[str, Any]],
-    items: Mapping[str, T],
+    asker: Asker,
+    cases: Sequence[Case],
     client: AsyncClient,
     journal: Journal,
     workers: int,
     done: Callable[[bool], None],
 ) -> dict[str, Completion]:
-    """Asks everything that the journal does not answer yet.
+    """Asks every case that the journal does not answer yet.
 
     Args:
-        body_of: the request for an item; images are read only when its turn comes, so memory stays bounded.
-        items: id -> what is asked about.
-        workers: items in flight.
-        done: called after each item with whether it came from the journal.
+        workers: cases in flight; images are read only when their turn comes, so memory stays bounded.
+        done: called after each case with whether it came from the journal.
 
     Returns:
-        Id -> answer.
+        Case id -> answer.
 
     Raises:
         UserError: the first failure of an image or of the server; what was answered before is kept.
     """
     answers: dict[str, Completion] = {}
-    queue: Iterator[tuple[str, T]] = iter(items.items())
+    queue: Iterator[Case] = iter(cases)
 
     async def work() -> None:
-        for name, item in queue:
-            body = await asyncio.to_thread(body_of, item)
+        for case in queue:
+            body = await asyncio.to_thread(asker.body, case)
             key = request_key(body)
             known = key in journal.answers
             if not known:
                 journal.add(key, await client.complete(body))
-            answers[name] = journal.answers[key]
+            answers[case.case_id] = journal.answers[key]
             done(known)
 
-    tasks = [asyncio.create_task(work()) for _ in range(min(workers, max(1, len(items))))]
+    tasks = [asyncio.create_task(work()) for _ in range(min(workers, max(1, len(cases))))]
     try:
         await asyncio.gather(*tasks)
     finally:

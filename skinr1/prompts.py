@@ -43,11 +43,6 @@ def description_question(case: Case) -> str:
     return f"{context(case)}{DESCRIPTION_QUESTION}"
 
 
-def choice_question(case: Case, names: Sequence[str]) -> str:
-    """The report question with the diagnoses to choose from."""
-    return f"{context(case)}It is one of: {'; '.join(names)}. {REPORT_QUESTION}"
-
-
 def messages(text: str, images: int, system: str | None = SYSTEM) -> list[dict[str, Any]]:
     """Chat messages with image placeholders before the text, in TRL's and transformers' conversational form."""
     content: list[dict[str, Any]] = [{"type": "image"} for _ in range(images)]

@@ -111,9 +111,6 @@ def served(model: FakeModel) -> Iterator[str]:
             if len(raw) < length:  # the client was killed while it sent
                 self.close_connection = True
                 return
-            if self.path == "/tokenize":
-                self._send((200, {}, b'{"tokens": [5]}'))
-                return
             if self.path != "/v1/chat/completions":
                 self._send(error(404, f"no such path: {self.path}"))
                 return
@@ -127,9 +124,6 @@ def served(model: FakeModel) -> Iterator[str]:
                 return
             if reply not in model.faults:
                 model.done(key)
-
-        def do_GET(self) -> None:
-            self._send((200, {}, json.dumps({"data": [{"id": "model"}]}).encode()))
 
         def _send(self, reply: Reply) -> None:
             status, headers, content = reply

@@ -1,7 +1,7 @@
 """LLaVA's JSON in the ShareGPT form that LLaMA-Factory reads, with its ``dataset_info.json``.
 
-A row is ``{"id", "conversations": [{"from", "value"}…], "images"}`` with an ``<image>`` tag for each image before the
-question. Rows without an answer (reinforcement) end with the question; their truth is in further columns.
+A row is ``{"id", "conversations": [{"from", "value"}…], "images"}`` with one ``<image>`` tag an image before the question.
+Rows without an answer (reinforcement) end with the question; their truth is in further columns.
 """
 
 import json

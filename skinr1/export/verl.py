@@ -1,7 +1,7 @@
 """VERL's parquet: ``data_source``, ``prompt``, ``images``, ``ability``, ``reward_model``, ``extra_info``.
 
-Images travel inside the rows as ``{"bytes", "path"}``, which VERL's data set decodes. The ground truth of a rule is a
-JSON string with the columns that our rewards read; rows with an answer carry it there too, as style ``sft``.
+Images travel inside the rows as ``{"bytes", "path"}``, which VERL's data set decodes. The ground truth of a rule is a JSON
+string with the columns that our rewards read; rows with an answer carry it there too, as style ``sft``.
 """
 
 from collections.abc import Iterable, Iterator

@@ -41,11 +41,6 @@ def relative_images(case: Case, cases: Path, output: Path) -> list[str]:
     return found
 
 
-def moved_images(names: list[str], old: Path, new: Path) -> list[str]:
-    """Image paths relative to ``old``, written relative to ``new``."""
-    return [Path(os.path.relpath(old / name, new)).as_posix() for name in names]
-
-
 def trajectory_row(trajectory: Trajectory, case: Case, images: list[str]) -> dict[str, Any]:
     """One SFT row; ``provenance`` is the list of steps as a JSON string, one type in every row."""
     asked = prompts.description_question if trajectory.kind == "description" else prompts.question
