@@ -54,12 +54,10 @@ def build(config: RlConfig, progress: bool = True) -> dict[str, int]:
     sparse = (case for case in training_cases(folder) if case.role is Role.SPARSE)
     cases = [case for case in sparse if case.split in SPLITS]
     found, rejected = _usable(cases, folder, Path(config.output), progress)
-    options, counts = (
-        choices(found, taxonomy, config.options, config.seed) if config.questions == "choice" else ({}, {})
-    )
-    rows = {split: [rl_row(case, images, taxonomy) for case, images in found[split]] for split in SPLITS}
+    chosen, counts = None, {}
     if config.questions == "choice":
-        rows = {split: [as_choice(*one, options, taxonomy) for one in found[split]] for split in SPLITS}
+        chosen, counts = choices(found, taxonomy, config.options, config.seed)
+    rows = {split: [rl_row(case, images, taxonomy, chosen) for case, images in found[split]] for split in SPLITS}
     counts["without one risk bucket"] = sum(row["condition"] is None for split in SPLITS for row in rows[split])
     inputs = [folder / "cases.jsonl"]
     return close(
@@ -87,9 +85,16 @@ def _usable(
     return found, rejected
 
 
-def rl_row(case: Case, images: list[str], taxonomy: Taxonomy) -> dict[str, Any]:
-    """Prompt, truth and groups; ``condition`` is null when the label's nodes differ in risk."""
-    return {
+def rl_row(
+    case: Case, images: list[str], taxonomy: Taxonomy, chosen: Mapping[str, Options] | None = None
+) -> dict[str, Any]:
+    """Prompt, truth and groups; ``condition`` is null when the label's nodes differ in risk.
+
+    Args:
+        chosen: options by case. Then each row has the column ``options``, lists of nodes, which is empty where the case
+            found no place and is asked openly.
+    """
+    row: dict[str, Any] = {
         **prompt_row(question(case), images),
         "case_id": case.case_id,
         "diagnoses": list(case.diagnoses),
@@ -97,15 +102,13 @@ def rl_row(case: Case, images: list[str], taxonomy: Taxonomy) -> dict[str, Any]:
         "skin_tone": case.tone_group,
         "source": case.source,
     }
-
-
-def as_choice(case: Case, images: list[str], options: Mapping[str, Options], taxonomy: Taxonomy) -> dict[str, Any]:
-    """The row with the case's options in its prompt and, as lists of nodes, in ``options``; without any it is open."""
-    row, listed = rl_row(case, images, taxonomy), options.get(case.case_id, ())
-    if listed:
-        names = [option_name(nodes, taxonomy) for nodes in listed]
+    if chosen is None:
+        return row
+    options = chosen.get(case.case_id, ())
+    if options:
+        names = [option_name(nodes, taxonomy) for nodes in options]
         row |= prompt_row(choice_question(case, names), images)
-    return {**row, "options": [list(nodes) for nodes in listed]}
+    return {**row, "options": [list(nodes) for nodes in options]}
 
 
 def choices(

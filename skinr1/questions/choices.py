@@ -95,7 +95,7 @@ def _blocks(kinds: list[Label], counts: list[int], taxonomy: Taxonomy, size: int
 
 
 def _possible(left: Any, size: int) -> int:
-    """The most blocks that such counts allow, were all kinds exclusive: the largest b with Σ min(left, b) ≥ size · b."""
+    """Most blocks of kinds that all exclude one another: the largest b with Σ min(left, b) ≥ size·b."""
     low, high = 0, int(left.sum()) // size
     while low < high:
         middle = (low + high + 1) // 2

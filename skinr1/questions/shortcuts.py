@@ -1,4 +1,4 @@
-"""Solvers that see the options of a question and nothing else. Whatever they gain over chance is a fault of the data."""
+"""Solvers that see the options of a question and nothing else. What they gain over chance is a fault of the data."""
 
 import itertools
 from collections import Counter
