@@ -54,7 +54,8 @@ def build(config: RlConfig, progress: bool = True) -> dict[str, int]:
     sparse = (case for case in training_cases(folder) if case.role is Role.SPARSE)
     cases = [case for case in sparse if case.split in SPLITS]
     found, rejected = _usable(cases, folder, Path(config.output), progress)
-    chosen, counts = None, {}
+    chosen: dict[str, Options] | None = None
+    counts: dict[str, int] = {}
     if config.questions == "choice":
         chosen, counts = choices(found, taxonomy, config.options, config.seed)
     rows = {split: [rl_row(case, images, taxonomy, chosen) for case, images in found[split]] for split in SPLITS}
