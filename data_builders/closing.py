@@ -16,7 +16,7 @@ from skinr1.taxonomy import Taxonomy
 
 # Where things lie, and how a model is reached, decides no byte of a stage's rows and differs between machines; the
 # inputs' hashes are recorded.
-_PLACES = frozenset({"cases", "knowledge", "trajectories", "output", "taxonomy", "cache", "url", "key_file"})
+_PLACES = frozenset({"cases", "knowledge", "trajectories", "rl", "output", "taxonomy", "cache", "url", "key_file"})
 _PLACES |= {"concurrency", "attempts", "timeout", *NO_BYTES}
 
 

@@ -1,9 +1,12 @@
 """RL stage: sparsely labelled cases -> train.jsonl and validation.jsonl of prompts with the label as columns.
 
-python -m data_builders.rl --config recipes/<model>/rl.yaml
+    python -m data_builders.rl --config recipes/<model>/rl.yaml
+
+``--questions choice`` names candidates in the prompt (docs/questions.md); the answer is a report either way.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,10 +16,16 @@ from rich.progress import track
 from data_builders.closing import close, load_taxonomy
 from skinr1.cases import Case, Role, training_cases
 from skinr1.config import parse, run
-from skinr1.prompts import question
+from skinr1.errors import UserError
+from skinr1.prompts import choice_question, question
+from skinr1.questions import Label, Options, hits, option_name, option_sets
 from skinr1.taxonomy import Taxonomy
 from skinr1.trajectories.evidence import shared_bucket
 from skinr1.trajectories.rows import MissingImage, prompt_row, relative_images
+
+SPLITS = ("train", "validation")
+QUESTIONS = ("open", "choice")
+Found = list[tuple[Case, list[str]]]
 
 
 @dataclass
@@ -26,20 +35,42 @@ class RlConfig:
     cases: str = field(default="runs/cases", metadata={"help": "Folder of the cases stage."})
     output: str = field(default="runs/rl", metadata={"help": "Folder to write."})
     taxonomy: str | None = field(default=None, metadata={"help": "A tree's YAML instead of the shipped one."})
-    seed: int = 0
+    questions: str = field(default="open", metadata={"help": f"{' or '.join(QUESTIONS)} of named candidates."})
+    options: int = field(default=4, metadata={"help": "Candidates of a choice."})
+    seed: int = field(default=0, metadata={"help": "Of the choices."})
 
 
 def build(config: RlConfig, progress: bool = True) -> dict[str, int]:
     """Writes the stage folder and returns the counts of its manifest.
 
     Raises:
-        UserError: an input is missing, a label is not in the tree, or no row for training is left.
+        UserError: an input is missing, a setting is wrong, a label is not in the tree, no row for training is left, or
+            no choice could be built.
     """
-    folder, output = Path(config.cases), Path(config.output)
+    if config.questions not in QUESTIONS:
+        raise UserError("unknown kind of question", repr(config.questions), f"Use {' or '.join(QUESTIONS)}.")
+    folder = Path(config.cases)
     taxonomy = load_taxonomy(config.taxonomy)
     sparse = (case for case in training_cases(folder) if case.role is Role.SPARSE)
-    cases = [case for case in sparse if case.split in ("train", "validation")]
-    rows: dict[str, list[dict[str, Any]]] = {"train": [], "validation": []}
+    cases = [case for case in sparse if case.split in SPLITS]
+    found, rejected = _usable(cases, folder, Path(config.output), progress)
+    chosen: dict[str, Options] | None = None
+    counts: dict[str, int] = {}
+    if config.questions == "choice":
+        chosen, counts = choices(found, taxonomy, config.options, config.seed)
+    rows = {split: [rl_row(case, images, taxonomy, chosen) for case, images in found[split]] for split in SPLITS}
+    counts["without one risk bucket"] = sum(row["condition"] is None for split in SPLITS for row in rows[split])
+    inputs = [folder / "cases.jsonl"]
+    return close(
+        "rl", config, rows=rows, rejected=rejected, cases=cases, inputs=inputs, taxonomy=taxonomy, counts=counts
+    )
+
+
+def _usable(
+    cases: Sequence[Case], folder: Path, output: Path, progress: bool
+) -> tuple[dict[str, Found], list[dict[str, Any]]]:
+    """Cases with their images by split, and the rejected ones."""
+    found: dict[str, Found] = {split: [] for split in SPLITS}
     rejected: list[dict[str, Any]] = []
     for case in track(cases, "rl: cases", disable=not progress):
         if not case.diagnoses:
@@ -50,23 +81,21 @@ def build(config: RlConfig, progress: bool = True) -> dict[str, int]:
         except MissingImage as error:
             rejected.append({"case_id": case.case_id, "reason": str(error)})
             continue
-        assert case.split is not None  # chosen above
-        rows[case.split].append(rl_row(case, images, taxonomy))
-    return close(
-        "rl",
-        config,
-        rows=rows,
-        rejected=rejected,
-        cases=cases,
-        inputs=[folder / "cases.jsonl"],
-        taxonomy=taxonomy,
-        counts={"without one risk bucket": sum(row["condition"] is None for found in rows.values() for row in found)},
-    )
+        assert case.split is not None  # chosen by it
+        found[case.split].append((case, images))
+    return found, rejected
 
 
-def rl_row(case: Case, images: list[str], taxonomy: Taxonomy) -> dict[str, Any]:
-    """Prompt, truth and groups; ``condition`` is null when the label's nodes differ in risk."""
-    return {
+def rl_row(
+    case: Case, images: list[str], taxonomy: Taxonomy, chosen: Mapping[str, Options] | None = None
+) -> dict[str, Any]:
+    """Prompt, truth and groups; ``condition`` is null when the label's nodes differ in risk.
+
+    Args:
+        chosen: options by case. Then each row has the column ``options``, lists of nodes, which is empty where the case
+            found no place and is asked openly.
+    """
+    row: dict[str, Any] = {
         **prompt_row(question(case), images),
         "case_id": case.case_id,
         "diagnoses": list(case.diagnoses),
@@ -74,6 +103,43 @@ def rl_row(case: Case, images: list[str], taxonomy: Taxonomy) -> dict[str, Any]:
         "skin_tone": case.tone_group,
         "source": case.source,
     }
+    if chosen is None:
+        return row
+    options = chosen.get(case.case_id, ())
+    if options:
+        names = [option_name(nodes, taxonomy) for nodes in options]
+        row |= prompt_row(choice_question(case, names), images)
+    return {**row, "options": [list(nodes) for nodes in options]}
+
+
+def choices(
+    found: Mapping[str, Found], taxonomy: Taxonomy, size: int, seed: int
+) -> tuple[dict[str, Options], dict[str, int]]:
+    """Options by case, and counts: choices, open questions, and what shortcuts get right in train.
+
+    Raises:
+        UserError: no case in train has enough labels beside it that exclude its own.
+    """
+    made: dict[str, Options] = {}
+    counts: dict[str, int] = {}
+    for split in SPLITS:
+        labels = {case.case_id: label_of(case) for case, _ in found[split]}
+        chosen = option_sets(labels, taxonomy, size, seed)
+        prior = Counter(label.nodes for label in labels.values())
+        right = hits(((options, labels[case_id].nodes) for case_id, options in chosen.items()), taxonomy, prior)
+        counts |= {f"choice:{split}": len(chosen), f"open:{split}": len(labels) - len(chosen)}
+        counts |= {f"choice:{split}:right by {name}": count for name, count in right.items()}
+        made |= chosen
+    if found["train"] and not counts["choice:train"]:
+        what = f"no {size} labels that exclude one another"
+        raise UserError(what, "train", "Give fewer --options, or more diagnoses.")
+    return made, counts
+
+
+def label_of(case: Case) -> Label:
+    """The nodes of the label, and those that readers gave weight beside it."""
+    also = sorted({node for node, _ in case.differential} - set(case.diagnoses))
+    return Label(case.diagnoses, tuple(also))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -38,6 +38,11 @@ def question(case: Case) -> str:
     return f"{context(case)}{REPORT_QUESTION}"
 
 
+def choice_question(case: Case, options: Sequence[str]) -> str:
+    """The report question with the names of the candidates in front; the answer is a report all the same."""
+    return f"{context(case)}One of these is the diagnosis: {'; '.join(options)}. {REPORT_QUESTION}"
+
+
 def description_question(case: Case) -> str:
     """Asks for signs only, with the case's context in front."""
     return f"{context(case)}{DESCRIPTION_QUESTION}"

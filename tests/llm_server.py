@@ -111,6 +111,9 @@ def served(model: FakeModel) -> Iterator[str]:
             if len(raw) < length:  # the client was killed while it sent
                 self.close_connection = True
                 return
+            if self.path == "/tokenize":  # vLLM's
+                self._send((200, {}, json.dumps({"tokens": [len(json.loads(raw)["prompt"])]}).encode()))
+                return
             if self.path != "/v1/chat/completions":
                 self._send(error(404, f"no such path: {self.path}"))
                 return

@@ -19,6 +19,7 @@ def current() -> dict:
     return {
         "report": prompts.messages(prompts.question(Case.model_validate(BARE)), 2),
         "report with context": prompts.messages(prompts.question(told), 1),
+        "choice": prompts.messages(prompts.choice_question(told, ("common nevus", "melanoma")), 1),
         "description": prompts.messages(prompts.description_question(told), 1),
         "caption": prompts.messages(prompts.CAPTION_QUESTION, 1),
         "text only": prompts.messages("Recite primer:common-nevus#morphology.", 0),
