@@ -3,7 +3,7 @@
 python -m data_builders.export --input runs/demo/trajectories --format llava --output runs/export/llava
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from rich.progress import track
 from skinr1.config import parse, run
 from skinr1.errors import UserError
 from skinr1.export import FORMATS, SPLITS, examples, written
+from skinr1.licences import TERMS
 from skinr1.stage import MANIFEST, config_hash, file_hash, read_manifest, write_atomic, write_manifest
 
 STARTED = "export.started"
@@ -50,9 +51,15 @@ def build(config: ExportConfig, progress: bool = True) -> dict[str, int]:
         counts={f"rows:{split}": count for split, count in counts.items()},
         licences=origin["licences"],
         taxonomy_hash=origin["taxonomy"],
-        notes=origin["notes"],
+        notes=[*origin["notes"], *_kept_back(origin["licences"])],
     )
     return counts
+
+
+def _kept_back(licences: Iterable[str]) -> list[str]:
+    """A remark where a licence does not let pictures be passed on, or does not say so."""
+    names = sorted(name for name in licences if name not in TERMS or not TERMS[name].redistribution)
+    return [f"pictures that may not be passed on: {', '.join(names)}"] if names else []
 
 
 def _claim(output: Path, token: str) -> None:

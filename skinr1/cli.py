@@ -16,6 +16,7 @@ STAGES = {
     "trajectories": ("dense cases + knowledge -> grounded reasoning", "data_builders.trajectories"),
     "rewrite": ("cases + knowledge -> descriptions and rationales by a model", "data_builders.rewrite"),
     "rl": ("sparse cases -> prompts with verifiable truth", "data_builders.rl"),
+    "pass_rate": ("prompts + a served model -> prompts it sometimes gets right", "data_builders.pass_rate"),
     "export": ("training rows -> TRL, LLaVA, VERL or WebDataset files", "data_builders.export"),
     "data": ("data card of a build; gallery of cases and trajectories", "skinr1.data"),
     "serve": ("start vLLM with the report schema and limits", "skinr1.serving.commands:serve_main"),

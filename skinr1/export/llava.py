@@ -1,7 +1,7 @@
 """LLaVA's JSON in the ShareGPT form that LLaMA-Factory reads, with its ``dataset_info.json``.
 
-A row is ``{"id", "conversations": [{"from", "value"}…], "images"}`` with one ``<image>`` tag an image before the question.
-Rows without an answer (reinforcement) end with the question; their truth is in further columns.
+A row is ``{"id", "conversations": [{"from", "value"}…], "images"}`` with an ``<image>`` tag for each image before the
+question. Rows without an answer (reinforcement) end with the question; their truth is in further columns.
 """
 
 import json
@@ -9,11 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from skinr1.errors import UserError
-from skinr1.export.reading import Example, Pictures
+from skinr1.export.reading import Example, Pictures, tagged
 from skinr1.stage import write_atomic
 
-TAG = "<image>"
 INFO = "dataset_info.json"
 
 
@@ -40,10 +38,7 @@ def write_llava(split: str, rows: Iterable[Example], output: Path) -> int:
 
 
 def _row(example: Example, pictures: Pictures) -> dict[str, Any]:
-    said = [example.system, example.question, example.answer]
-    if any(TAG in text for text in said if text):
-        raise UserError(f"text holds the tag {TAG}", example.key, "Export it to another format.")
-    turns = [{"from": "human", "value": TAG * len(example.images) + example.question}]
+    turns = [{"from": "human", "value": tagged(example)}]
     if example.answer is not None:
         turns.append({"from": "gpt", "value": example.answer})
     return {

@@ -13,6 +13,7 @@ from skinr1.scale.tables import read_rows, table_files
 from skinr1.stage import file_hash
 
 T = TypeVar("T")
+TAG = "<image>"
 SPLITS = ("train", "validation")
 _NAMED = frozenset({"prompt", "completion", "images", "case_id"})
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
@@ -82,6 +83,17 @@ def _existing(path: Path, where: str) -> Path:
     if not path.is_file():
         raise UserError(f"image {path.name} does not exist", where, "Rebuild the stage, or restore the image.")
     return path
+
+
+def tagged(example: Example) -> str:
+    """The question behind one tag an image, as formats want it that find images by their tags.
+
+    Raises:
+        UserError: a text holds the tag itself, so that tags and images would not match.
+    """
+    if any(TAG in text for text in (example.system, example.question, example.answer) if text):
+        raise UserError(f"text holds the tag {TAG}", example.key, "Export it to the format trl or webdataset.")
+    return TAG * len(example.images) + example.question
 
 
 def suffix(path: Path) -> str:

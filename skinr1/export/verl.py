@@ -1,18 +1,17 @@
 """VERL's parquet: ``data_source``, ``prompt``, ``images``, ``ability``, ``reward_model``, ``extra_info``.
 
-Images travel inside the rows as ``{"bytes", "path"}``, which VERL's data set decodes. The ground truth of a rule is a JSON
-string with the columns that our rewards read; rows with an answer carry it there too, as style ``sft``.
+Images travel inside the rows as ``{"bytes", "path"}``, which VERL's data set decodes. The ground truth of a rule is a
+JSON string with the columns that our rewards read; rows with an answer carry it there too, as style ``sft``.
 """
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from skinr1.export.reading import Example, batches, digest, shard_name, suffix
+from skinr1.export.reading import Example, batches, digest, shard_name, suffix, tagged
 from skinr1.stage import canonical_json
 
 ROWS = 1000  # of a shard: about 100 MB of pictures
-TAG = "<image>"
 
 
 def write_verl(split: str, rows: Iterable[Example], output: Path) -> int:
@@ -45,7 +44,7 @@ def write_verl(split: str, rows: Iterable[Example], output: Path) -> int:
 def _rows(split: str, rows: Iterable[Example]) -> Iterator[dict[str, Any]]:
     for index, example in enumerate(rows):
         turns = [{"role": "system", "content": example.system}] if example.system else []
-        turns.append({"role": "user", "content": TAG * len(example.images) + example.question})
+        turns.append({"role": "user", "content": tagged(example)})
         truth = {"answer": example.answer} if example.answer is not None else example.more
         yield {
             "data_source": str(example.row.get("source", "skinr1")),

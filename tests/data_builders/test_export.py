@@ -145,7 +145,14 @@ def test_what_cannot_be_exported_is_one_line(stage: Path, tmp_path: Path):
     fails("not a training row", output=str(tmp_path / "rows"))
 
 
-def test_a_text_with_the_image_tag_is_refused(stage: Path):
+@pytest.mark.parametrize("name", ["llava", "verl"])
+def test_a_text_with_the_image_tag_is_refused(stage: Path, name: str):
     write_jsonl(stage / "train.jsonl", [completed(prompt_row("See <image>?", []), "x")])
     with pytest.raises(UserError, match="holds the tag"):
-        build(ExportConfig(str(stage), str(stage.parent / "out"), "llava"), progress=False)
+        build(ExportConfig(str(stage), str(stage.parent / "out"), name), progress=False)
+
+
+def test_pictures_that_may_not_be_passed_on_are_told(stage: Path):
+    write_manifest(stage, "trajectories", config={}, licences={"LicenseRef-DermNet": 4}, notes=[])
+    export(stage, "trl")
+    assert "may not be passed on" in read_manifest(stage.parent / "out")["notes"][0]
