@@ -12,6 +12,7 @@ from skinr1.stage import read_jsonl
 
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
 SMOOTH_FROM = 60
+FEW = 3  # lines whose legend fits among them
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ def _lines(panel: Panel, rows: Sequence[dict[str, Any]]) -> dict[str, Line]:
 
 def _curve(prefix: str, panel: Panel, lines: dict[str, Line]) -> Curve:
     words = "; ".join(_in_words(panel, label, *line) for label, line in lines.items())
-    svg = drawing(prefix, (4.2, 2.5), lambda axes: _draw(axes, panel, lines))
+    keys = math.ceil(len(lines) / 2) if len(lines) > FEW else 0  # rows of a legend below the axes
+    svg = drawing(prefix, (4.2, 2.5 + 0.2 * keys), lambda axes: _draw(axes, panel, lines))
     return Curve(panel.title, svg, f"{panel.title}: {words}.")
 
 
@@ -104,7 +106,9 @@ def _draw(axes: Any, panel: Panel, lines: dict[str, Line]) -> None:
     from matplotlib.ticker import MaxNLocator
 
     for number, (label, (steps, numbers)) in enumerate(lines.items()):
-        colour, style = COLOURS[number % len(COLOURS)], STYLES[number % len(STYLES)]
+        # each round through the styles begins at another colour, so that no pair comes twice
+        colour = COLOURS[(number + number // len(STYLES)) % len(COLOURS)]
+        style = STYLES[number % len(STYLES)]
         smooth = moving_average(numbers)
         if smooth != numbers:
             axes.plot(steps, numbers, color=colour, linewidth=0.6, alpha=0.35)
@@ -114,7 +118,10 @@ def _draw(axes: Any, panel: Panel, lines: dict[str, Line]) -> None:
     axes.set_ylabel(panel.unit)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.grid(color="#888888", alpha=0.25, linewidth=0.6)
-    if len(lines) > 1:
+    if len(lines) > FEW:  # would hide the lines
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.22), "ncol": 2}
+        axes.legend(frameon=False, fontsize=8, handlelength=3, **below)
+    elif len(lines) > 1:
         axes.legend(frameon=False, fontsize=8, handlelength=3)
 
 
