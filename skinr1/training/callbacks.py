@@ -20,9 +20,11 @@ class MetricsCallback(TrainerCallback):
         if not state.is_world_process_zero:
             return
         path = Path(args.output_dir) / METRICS
-        written = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []  # a killed run's half line
-        rows = map(json.loads, written)
-        write_jsonl(path, [row for row in rows if row["step"] <= state.global_step] if state.global_step else [])
+        # without the half line that a kill may leave
+        written = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+        rows = map(json.loads, written) if state.global_step else ()
+        # the closing summary of a run that SIGTERM ended goes too
+        write_jsonl(path, [row for row in rows if row["step"] <= state.global_step and "train_runtime" not in row])
 
     def on_log(
         self,

@@ -10,6 +10,7 @@ from transformers import PrinterCallback, ProcessorMixin, Trainer, TrainingArgum
 
 from skinr1.errors import UserError
 from skinr1.stage import MANIFEST, file_hash, read_manifest, write_atomic, write_manifest
+from skinr1.training.stopping import StopOnTerm
 
 CONFIG = "run_config.json"
 # Where a run is, how it is shown and how long it goes on may change between attempts; what it computes may not.
@@ -75,13 +76,22 @@ def train_and_save(
 ) -> None:
     """Trains (resuming where a checkpoint exists), saves model and processor, and writes the manifest.
 
+    SIGTERM ends it early with a checkpoint, and nothing else is written.
+
     The manifest carries the licences, remarks ("rendered, not clinical") and tree of the first input's stage along.
     """
     args = trainer.args
     trainer.remove_callback(PrinterCallback)  # it prints every log; the bar and metrics.jsonl say the same
     checkpoint = last_checkpoint(Path(args.output_dir))
     trainer.accelerator.wait_for_everyone()
+    stopping = StopOnTerm()
+    trainer.add_callback(stopping)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if stopping.stopped:
+        if trainer.is_world_process_zero():
+            print(f"stopped by SIGTERM at step {trainer.state.global_step}: run the same command to go on from there")
+        _leave(trainer)
+        return
     trainer.save_model(args.output_dir)
     if trainer.is_world_process_zero():
         output = Path(args.output_dir)
@@ -101,6 +111,11 @@ def train_and_save(
             taxonomy_hash=made_from.get("taxonomy"),
             notes=made_from.get("notes", ()),
         )
+    _leave(trainer)
+
+
+def _leave(trainer: Trainer) -> None:
+    """Waits for the other processes and leaves their group."""
     trainer.accelerator.wait_for_everyone()
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

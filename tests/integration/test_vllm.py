@@ -5,6 +5,7 @@ import contextlib
 import importlib.util
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,9 @@ def ask(server: Server, sampling: Sampling, count: int) -> list[Completion]:
         async with AsyncClient(server.url) as client:
             await client.check_model("untrained")
             assert len(await client.image_tokens("untrained")) == 4
-            bodies = [request_body("untrained", messages, [image], sampling, TAXONOMY) for image in images]
+            drawn = [replace(sampling, seed=number) for number in range(count)]  # one seed would give one text
+            asked = zip(images, drawn, strict=True)
+            bodies = [request_body("untrained", messages, [image], own, TAXONOMY) for image, own in asked]
             return list(await asyncio.gather(*map(client.complete, bodies)))
 
     return asyncio.run(run())

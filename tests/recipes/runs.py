@@ -77,13 +77,22 @@ def write_base(folder: Path, family: str) -> Path:
     return folder
 
 
+def torchrun(script: str, processes: int, *options: object) -> list[str]:
+    """The command that runs a recipe."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(processes)]
+    rendezvous = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
+    return [*launcher, *rendezvous, str(ROOT / "recipes" / script), *map(str, options)]
+
+
+def environment() -> dict[str, str]:
+    """The recipe's: one thread a process, and this tree's modules."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+
 def launch(script: str, *options: object, processes: int = 1) -> str:
     """Runs a recipe under torchrun and returns its output; fails with it when the run fails."""
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(processes)]
-    rendezvous = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
-    command = [*torchrun, *rendezvous, str(ROOT / "recipes" / script), *map(str, options)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    command = torchrun(script, processes, *options)
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{script} failed:\n{done.stdout[-2000:]}\n{done.stderr[-6000:]}"
     return done.stdout
 

@@ -108,11 +108,39 @@ def test_sft_killed_and_resumed_gives_the_same_losses(inputs: Path, tmp_path: Pa
     assert course(killed, ("loss",)) == course(tmp_path / "whole", ("loss",))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["sft", "grpo"])
+def test_sigterm_saves_and_exits_0_and_the_run_goes_on(inputs: Path, sft: Path, tmp_path: Path, recipe: str):
+    """Two processes, of which one is told: both stop after the same step."""
+    model, rows = (inputs / "qwen2_5_vl", "sft") if recipe == "sft" else (sft, "rl")
+    settings = (*SMALL, "--per_device_train_batch_size", 2) if recipe == "sft" else (*GRPO, *MOVING)
+    files = ("--model", model, "--train_file", inputs / f"{rows}.jsonl", "--save_strategy", "no", "--max_steps", 8)
+    runs.launch(f"{recipe}.py", *files, "--output_dir", tmp_path / "whole", *settings, processes=2)
+    stopped = tmp_path / "stopped"
+    command = runs.torchrun(f"{recipe}.py", 2, *files, "--output_dir", stopped, *settings)
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, cwd=runs.ROOT, env=runs.environment(), text=True, **quiet) as process:
+        log = stopped / "metrics.jsonl"
+        while process.poll() is None and not (log.exists() and log.read_bytes()):
+            time.sleep(0.02)
+        os.kill(children(process.pid)[0], signal.SIGTERM)
+        said = process.communicate(timeout=120)[0]
+    assert process.returncode == 0 and "run the same command to go on" in said
+    assert not (stopped / "manifest.json").exists() and len(list(stopped.glob("checkpoint-*"))) == 1
+    runs.launch(f"{recipe}.py", *files, "--output_dir", stopped, *settings, processes=2)
+    keys = ("loss", "reward", "entropy")
+    assert course(stopped, keys) == course(tmp_path / "whole", keys)
+
+
+def children(pid: int) -> list[int]:
+    """Process ids whose parent it is, oldest first."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def kill_after_checkpoint(script: str, output: Path, *options: object) -> None:
     """kill -9 as soon as the first checkpoint is complete."""
     command = [sys.executable, str(runs.ROOT / "recipes" / script), *map(str, options)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(runs.ROOT)}
-    with subprocess.Popen(command, cwd=runs.ROOT, env=environment, stdout=-3, stderr=-3) as process:
+    with subprocess.Popen(command, cwd=runs.ROOT, env=runs.environment(), stdout=-3, stderr=-3) as process:
         while process.poll() is None and not list(output.glob("checkpoint-*/trainer_state.json")):
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
