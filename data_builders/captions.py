@@ -20,6 +20,7 @@ from skinr1.concepts import concepts
 from skinr1.config import parse, run
 from skinr1.knowledge import Knowledge
 from skinr1.prompts import CAPTION_QUESTION
+from skinr1.scale import case_files
 from skinr1.taxonomy import Taxonomy
 from skinr1.trajectories.evidence import Findings
 from skinr1.trajectories.rows import MissingImage, completed, prompt_row, relative_images
@@ -66,7 +67,7 @@ def build(config: CaptionsConfig, progress: bool = True) -> dict[str, int]:
         rows={"train": [*rows, *language]},
         rejected=rejected,
         cases=cases,
-        inputs=[folder / "cases.jsonl", Path(config.knowledge) / "passages.jsonl"],
+        inputs=[*case_files(folder), Path(config.knowledge) / "passages.jsonl"],
         taxonomy=taxonomy,
         counts={"images": len(rows), "text": len(language)},
     )

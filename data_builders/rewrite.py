@@ -26,6 +26,7 @@ from skinr1.knowledge import Knowledge
 from skinr1.llm import Cache, Client, Endpoint, ordered
 from skinr1.llm.endpoint import read_key
 from skinr1.llm.usage import Price, read_prices
+from skinr1.scale import case_files
 from skinr1.stage import write_jsonl
 from skinr1.taxonomy import Taxonomy
 from skinr1.trajectories.asking import Asker
@@ -157,7 +158,7 @@ def _close(
         rows={split: [row for one in found for row in one.rows] for split, found in by_split.items()},
         rejected=[row for one in made for row in one.rejected],
         cases={one.case.case_id: one.case for one in made}.values(),
-        inputs=[Path(config.cases) / "cases.jsonl", *books, *drafts],
+        inputs=[*case_files(Path(config.cases)), *books, *drafts],
         taxonomy=taxonomy,
         counts=sum((one.counts for one in made), Counter(asked)),
         usage=usage,

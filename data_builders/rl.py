@@ -19,6 +19,7 @@ from skinr1.config import parse, run
 from skinr1.errors import UserError
 from skinr1.prompts import choice_question, question
 from skinr1.questions import Label, Options, hits, option_name, option_sets
+from skinr1.scale import case_files
 from skinr1.taxonomy import Taxonomy
 from skinr1.trajectories.evidence import shared_bucket
 from skinr1.trajectories.rows import MissingImage, prompt_row, relative_images
@@ -60,7 +61,7 @@ def build(config: RlConfig, progress: bool = True) -> dict[str, int]:
         chosen, counts = choices(found, taxonomy, config.options, config.seed)
     rows = {split: [rl_row(case, images, taxonomy, chosen) for case, images in found[split]] for split in SPLITS}
     counts["without one risk bucket"] = sum(row["condition"] is None for split in SPLITS for row in rows[split])
-    inputs = [folder / "cases.jsonl"]
+    inputs = case_files(folder)
     return close(
         "rl", config, rows=rows, rejected=rejected, cases=cases, inputs=inputs, taxonomy=taxonomy, counts=counts
     )

@@ -18,6 +18,7 @@ from typing import Any
 
 from skinr1.cases import CASES_FILE, Case, read_cases
 from skinr1.errors import UserError
+from skinr1.scale import case_files
 from skinr1.splits import Sight, conflicts, plan, report
 from skinr1.stage import MANIFEST, read_manifest, write_atomic, write_jsonl, write_manifest
 
@@ -28,7 +29,7 @@ AUDIT, PAGE = "audit.json", "audit.html"
 class SplitsConfig:
     """One or several finished cases folders, divided together."""
 
-    cases: list[str] = field(default_factory=lambda: ["runs/cases"], metadata={"help": "Folders with cases.jsonl."})
+    cases: list[str] = field(default_factory=lambda: ["runs/cases"], metadata={"help": "Folders of the cases stage."})
     output: str = field(default="runs/splits", metadata={"help": "Folder to write."})
     check: bool = field(default=False, metadata={"help": "Change no split: audit those there are, fail on a leak."})
     resplit: list[str] = field(
@@ -67,7 +68,7 @@ def build(config: SplitsConfig, progress: bool = True) -> dict[str, int]:
         output,
         "splits",
         config=_identity(config),
-        inputs=[Path(name) / CASES_FILE for name in config.cases],
+        inputs=[path for name in config.cases for path in case_files(Path(name))],
         seed=config.seed,
         counts=counts,
         licences=dict(sorted(Counter(case.licence for case in done).items())),

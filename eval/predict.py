@@ -13,10 +13,11 @@ from typing import Literal
 from rich.progress import Progress
 
 from skinr1 import config, prompts
-from skinr1.cases import CASES_FILE, Case, read_cases
+from skinr1.cases import Case, read_cases
 from skinr1.errors import UserError
 from skinr1.predictions import JOURNAL, PREDICTIONS, Asker, Journal, ask_all, prediction_row
 from skinr1.progress import progress_bar
+from skinr1.scale import case_files
 from skinr1.serving.client import AsyncClient, Completion, Sampling
 from skinr1.stage import write_jsonl, write_manifest
 from skinr1.taxonomy import Taxonomy
@@ -85,7 +86,7 @@ def write(
         args.output,
         "predict",
         config={name: getattr(args, name) for name in names} | {"prompt_version": prompts.PROMPT_VERSION},
-        inputs=[args.cases / CASES_FILE],
+        inputs=case_files(args.cases),
         seed=args.seed,
         counts={
             "cases": len(rows),

@@ -20,10 +20,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from skinr1 import config, prompts
-from skinr1.cases import CASES_FILE, read_cases
+from skinr1.cases import read_cases
 from skinr1.errors import UserError
 from skinr1.metrics import markdown_table, summary_table
 from skinr1.progress import progress_bar
+from skinr1.scale import case_files
 from skinr1.serving import process
 from skinr1.stage import MANIFEST, config_hash, file_hash, write_atomic
 from skinr1.taxonomy import Taxonomy
@@ -75,7 +76,8 @@ def full_models(run: Path) -> dict[str, Path]:
 def question(args: Arguments) -> list[Any]:
     """What decides the answers beside the weights: the cases, and how they are asked."""
     how = (args.split, args.role, args.structured, args.max_tokens, args.max_model_len, args.cases_limit, args.dtype)
-    return [file_hash(args.run / "cases" / CASES_FILE), prompts.PROMPT_VERSION, *map(str, how)]
+    files = [file_hash(path) for path in case_files(args.run / "cases")]
+    return [*files, prompts.PROMPT_VERSION, *map(str, how)]
 
 
 def ask(args: Arguments, name: str, folder: Path, core: int, progress: Progress) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from skinr1.cases import CASES_FILE
 from skinr1.errors import UserError
 from skinr1.knowledge import PASSAGES
+from skinr1.scale.tables import PARQUET
 from skinr1.stage import MANIFEST, file_hash, read_manifest
 from skinr1.taxonomy import Taxonomy
 
@@ -38,6 +39,8 @@ def locate(
             is not what the trajectories were made from.
     """
     read_manifest(folder)  # or the stage never finished
+    if next(folder.glob(f"*{PARQUET}"), None):
+        raise UserError("the gallery reads JSON lines", str(folder), "Build the stage with --format jsonl.")
     if (folder / CASES_FILE).is_file():
         if cases is not None:
             raise UserError("this is a cases folder already", str(folder), "Leave out --cases.")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from skinr1.cases import CASES_FILE, Case, read_cases
+from skinr1.cases import Case, read_cases
 from skinr1.datacard.card import card
 from skinr1.datacard.gaps import FEW, Gap, Subject, gaps
 from skinr1.datacard.markdown import markdown
@@ -16,6 +16,7 @@ from skinr1.datacard.tally import SPLITS, Tally
 from skinr1.errors import UserError
 from skinr1.neighbours import cases_of, same_taxonomy
 from skinr1.page.environment import environment
+from skinr1.scale import case_files
 from skinr1.stage import REJECTED, read_jsonl, read_manifest, write_atomic
 from skinr1.taxonomy import Taxonomy
 
@@ -49,7 +50,7 @@ def write_card(
     manifest = read_manifest(folder)
     same_taxonomy(manifest, taxonomy, folder)
     reasoning = None
-    if (folder / CASES_FILE).is_file():
+    if case_files(folder)[0].is_file():
         tally = Tally.of(watch(read_cases(folder)))
     else:
         tally, reasoning = read_reasoning(folder, watch(read_cases(cases_of(folder, cases))))

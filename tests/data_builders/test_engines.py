@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from data_builders import trajectories
+from data_builders import captions, cases, knowledge, rl, splits, trajectories
 from data_builders.trajectories import TrajectoriesConfig
+from skinr1.errors import UserError
+from skinr1.neighbours import locate
 from skinr1.scale import cut, read_rows
 from tests.data_builders.test_trajectories import SIGNS, write_cases
 from tests.skinr1.grounded import NEVUS, TREE, case, write_knowledge
@@ -73,3 +75,38 @@ def test_ten_kills_lose_nothing_and_repeat_nothing(run, monkeypatch):
     assert kept, "no kill met a build at work"
     build(run, "killed")
     assert files(run / "killed") == files(run / "whole")
+
+
+SMALL = {"caption_patients": 3, "dense_patients": 8, "sparse_patients": 12}
+
+
+def test_what_follows_reads_parquet_cases_as_it_reads_lines(tmp_path):
+    pytest.importorskip("pyarrow", reason="needs skinr1[scale]")
+    knowledge.main(["--output", str(tmp_path / "knowledge")])
+    for form in ("jsonl", "parquet"):
+        here = tmp_path / form
+        inputs = ["--cases", str(here / "cases"), "--knowledge", str(tmp_path / "knowledge")]
+        options = [f"--{name}={value}" for name, value in SMALL.items()]
+        cases.main(["--output", str(here / "cases"), "--format", form, *options])
+        trajectories.main([*inputs, "--output", str(here / "trajectories")])
+        captions.main([*inputs, "--output", str(here / "captions")])
+        rl.main(["--cases", str(here / "cases"), "--output", str(here / "rl")])
+        splits.main(["--cases", str(here / "cases"), "--output", str(here / "splits")])
+    for name in ("trajectories/train", "captions/train", "rl/train", "splits/cases"):
+        lines, other = ((tmp_path / form / f"{name}.jsonl").read_bytes() for form in ("jsonl", "parquet"))
+        assert lines == other, name
+    with pytest.raises(UserError, match="gallery reads JSON lines"):
+        locate(tmp_path / "parquet" / "cases")
+
+
+@pytest.mark.slow
+def test_ray_prepares_the_same_pictures_and_cases(tmp_path):
+    pytest.importorskip("ray.data", reason="needs skinr1[scale]")
+    for engine in ("local", "ray"):
+        config = cases.CasesConfig(output=str(tmp_path / engine), engine=engine, workers=2, **SMALL)
+        cases.build(config, progress=False)
+    here, there = (
+        {str(p.relative_to(tmp_path / engine)): p.read_bytes() for p in (tmp_path / engine).rglob("*") if p.is_file()}
+        for engine in ("local", "ray")
+    )
+    assert here == there and any(name.endswith(".png") for name in here)
