@@ -22,6 +22,7 @@ STAGES = {
     "serve": ("start vLLM with the report schema and limits", "skinr1.serving.commands:serve_main"),
     "report": ("images -> a validated report from a running server", "skinr1.serving.commands:report_main"),
     "merge": ("adapter -> full model, checked for equal answers", "skinr1.merge"),
+    "doctor": ("this machine, a recipe's memory, a run's cost", "skinr1.doctor"),
     "taxonomy": ("show, lint, search or compare trees of diagnoses", "skinr1.taxonomy.show"),
 }
 SCRIPTS = """\

@@ -1,0 +1,113 @@
+"""Memory, operations and hours of a training run, from shapes alone. Rules of thumb: none of this has been measured.
+
+Sources. Bytes of mixed-precision training with Adam and their division by ZeRO: Rajbhandari et al., ZeRO (SC 2020),
+section 3. Activations: Korthikanti et al., Reducing Activation Recomputation (MLSys 2023), section 4.1: 34 bytes a
+token, hidden unit and layer without the attention matrix, which flash attention does not store. Operations: Kaplan et
+al., Scaling Laws (2020), section 2.1: two a parameter and token forward, twice that backward.
+"""
+
+from dataclasses import dataclass
+
+from skinr1.doctor.models import Model
+
+GIB = 2**30
+ACTIVATION = 34  # bytes a token, hidden unit and layer
+RESERVE = 2.0  # GiB: CUDA context, NCCL buffers, fragmentation
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """``flops``: dense 16-bit operations a second; ``bandwidth``: bytes a second of its memory (vendors' sheets)."""
+
+    memory_gib: float
+    flops: float
+    bandwidth: float
+
+
+GPUS = {
+    "h100-80": Gpu(80, 989e12, 3.35e12),
+    "h200-141": Gpu(141, 989e12, 4.8e12),
+    "a100-80": Gpu(80, 312e12, 2.0e12),
+    "a100-40": Gpu(40, 312e12, 1.6e12),
+    "rtx4090-24": Gpu(24, 165e12, 1.0e12),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a run is spread out.
+
+    Attributes:
+        rank: of the LoRA; 0 trains everything.
+        tokens: of one process's rows in a forward pass, images included.
+        zero: DeepSpeed's stage, 0, 2 or 3; with ``offload`` the optimizer's states lie in the host's memory.
+        rollout_share: of the GPU's memory that vLLM takes on the same GPU; 0 without.
+    """
+
+    gpus: int
+    rank: int
+    tokens: int
+    zero: int = 2
+    offload: bool = False
+    checkpointing: bool = True
+    rollout_share: float = 0.0
+
+
+def memory(model: Model, plan: Plan, gpu: Gpu) -> dict[str, float]:
+    """GiB of one GPU, by what takes them, with ``total``."""
+    trained = model.trainable(plan.rank)
+    parts = plan.gpus if plan.zero >= 2 else 1
+    weights = 2 * model.parameters + (2 * trained if plan.rank else 0)
+    kept = plan.tokens * model.hidden * (2 * model.layers + ACTIVATION)  # inputs of the layers, and one layer anew
+    whole = plan.tokens * model.hidden * ACTIVATION * model.layers
+    found = {
+        "weights": weights / (plan.gpus if plan.zero == 3 else 1) / GIB,
+        "gradients": 2 * trained / parts / GIB,
+        "optimizer": 0.0 if plan.offload else 12 * trained / parts / GIB,
+        "activations": (kept if plan.checkpointing else whole) / GIB,
+        "vLLM": plan.rollout_share * gpu.memory_gib,
+        "reserve": RESERVE,
+    }
+    return {**found, "total": sum(found.values())}
+
+
+def update_flops(model: Model, tokens: int, rank: int, checkpointing: bool = True) -> float:
+    """Operations of a forward and backward pass over ``tokens``.
+
+    Forward 2 a parameter, backward to the inputs 2, gradients of trained parameters 2; recomputation a forward more.
+    """
+    forward = 2.0 * model.parameters * tokens
+    gradients = 2.0 * model.trainable(rank) * tokens
+    return forward * (2 + checkpointing) + gradients
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Shares of a GPU's peak that are assumed to be reached."""
+
+    training: float = 0.35
+    prefill: float = 0.4
+    decoding: float = 0.5
+
+
+def update_hours(model: Model, tokens: float, plan: Plan, gpu: Gpu, speed: Speed) -> float:
+    """Hours of updates over ``tokens`` in all."""
+    operations = update_flops(model, 1, plan.rank, plan.checkpointing) * tokens
+    return operations / (plan.gpus * gpu.flops * speed.training) / 3600
+
+
+def rollout_hours(
+    model: Model, prompts: float, prompt: int, answers: int, answer: int, plan: Plan, gpu: Gpu, speed: Speed
+) -> float:
+    """Hours of sampling ``answers`` of ``answer`` tokens to each of ``prompts`` prompts of ``prompt`` tokens.
+
+    Prefill is bound by operations. A step of decoding reads the weights once for all sequences that the cache holds,
+    and the keys and values of each.
+    """
+    prefill = 2.0 * model.parameters * prompts * prompt / (gpu.flops * speed.prefill)
+    weights = 2 * model.parameters
+    room = max(1.0, plan.rollout_share * gpu.memory_gib * GIB - weights)
+    together = max(1.0, min(prompts * answers / plan.gpus, room / (model.kv_bytes * (prompt + answer))))
+    read = weights + together * model.kv_bytes * (prompt + answer / 2)
+    decode = prompts * answers * answer / together * read / (gpu.bandwidth * speed.decoding)
+    return (prefill + decode) / plan.gpus / 3600
