@@ -13,7 +13,7 @@ from skinr1.errors import UserError
 from skinr1.training import shared_prefix
 from skinr1.training.grpo import SkinGRPOTrainer
 from tests.recipes import runs
-from tests.skinr1.policies import CASES, batch, trainer
+from tests.skinr1.policies import CASES, batch, relative, trainer
 
 
 @pytest.fixture(scope="module", params=["qwen2_5_vl", "qwen3_vl"])
@@ -38,13 +38,6 @@ def both(maker: SkinGRPOTrainer, inputs: dict[str, Any], gradients: bool = True,
             found = {n: p.grad.clone() for n, p in maker.model.named_parameters() if p.grad is not None}
         results.append((logps.detach(), entropies.detach(), found))
     return results
-
-
-def relative(ours: dict[str, torch.Tensor], stock: dict[str, torch.Tensor]) -> float:
-    assert ours.keys() == stock.keys()
-    assert stock, "nothing got a gradient"
-    difference = sum(((ours[n] - stock[n]).double() ** 2).sum() for n in stock)
-    return float((difference / sum((stock[n].double() ** 2).sum() for n in stock)) ** 0.5)
 
 
 @pytest.mark.parametrize("name", CASES)
