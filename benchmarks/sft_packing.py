@@ -1,167 +1,157 @@
-"""What packing saves in SFT: TRL's padded batch beside ours, on the project's own trajectories, taking turns.
+"""What shared rows save in SFT: TRL's padded batches beside ours, on the project's own trajectories, taking turns.
 
-    python benchmarks/sft_packing.py --train_file runs/demo/trajectories/train.jsonl --processor runs/demo/base
+    make demo && python benchmarks/sft_packing.py --threads 2
 
-Random weights; rows, images and tokens are the real ones, in the order in which training takes them. Times are medians
-of forward and backward pass over the same batches. The bound is the ratio of the matrix products' operations, counted
-from the tokens: parameters times tokens, for tower, decoder and head.
+A turn is a step without the optimizer: images decoded and collated, forward, backward. Stock takes batches in random
+order, ours keeps the trajectories of an image together, as each would in training; speeds are in supervised
+tokens, so that the two may hold different rows. The bound counts tokens through the decoder and images through the
+tower, at the operations of this model's shapes.
 """
 
+import itertools
 import tempfile
-from collections.abc import Callable
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
 from datasets import Dataset
 from rich.console import Console
 from rich.table import Table
-from timing import saved_bytes, turns  # beside this file
 
-from skinr1 import config, tiny, vlm
+from skinr1 import config, vlm
+from skinr1.errors import UserError
 from skinr1.progress import progress_bar
 from skinr1.stage import canonical_json, write_atomic
-from skinr1.training import data
-from skinr1.training.sft import SftConfig, SkinSFTTrainer
-
-MIDDLE = tiny.TinySize(512, 1408, layers=8, heads=8, vision_hidden=256, vision_layers=4)
+from skinr1.training.data import load_rows
+from skinr1.training.sft import CountingCollator, SftConfig, SkinSFTTrainer, split_rows
+from skinr1.training.shared_prefix import find_groups
 
 
 @dataclass
 class Arguments:
-    """What, how often, on how many threads."""
+    """What is trained on what, how often."""
 
-    train_file: Path = field(metadata={"help": "trajectories/train.jsonl."})
-    processor: Path = field(metadata={"help": "Folder of a saved model: its tokenizer and image processor."})
-    repeats: int = field(default=5, metadata={"help": "Turns of each way; their median counts."})
-    batches: int = field(default=3, metadata={"help": "Batches a turn."})
+    model: Path = field(default=Path("runs/demo/base"), metadata={"help": "Base model folder."})
+    train_file: Path = field(default=Path("runs/demo/trajectories/train.jsonl"), metadata={"help": "Trajectories."})
+    batch_sizes: list[int] = field(
+        default_factory=lambda: [8, 16, 32], metadata={"help": "Rows a batch; one line each."}
+    )
+    repeats: int = field(default=9, metadata={"help": "Batches of each way; their median counts."})
     threads: int = field(default=2, metadata={"help": "Threads of torch."})
+    seed: int = field(default=17, metadata={"help": "Seed of the order."})
     output: Path = field(default=Path("runs/bench-sft-packing"), metadata={"help": "Folder for sft_packing.json."})
 
 
-@dataclass(frozen=True)
-class Shape:
-    """A model, rows a batch, and visual tokens of an image (None: as the processor was saved)."""
-
-    name: str
-    size: tiny.TinySize
-    rows: int
-    visual: int | None = None
-
-
-SHAPES = (
-    Shape("embedded model", tiny.TinySize(), 12),
-    Shape("embedded model, 8 rows", tiny.TinySize(), 8),
-    Shape("31 M", MIDDLE, 6),
-    Shape("31 M", MIDDLE, 12),
-    Shape("31 M, 256 visual tokens", MIDDLE, 6, 256),
-)
-
-
-def make_trainer(shape: Shape, rows: Dataset, processor: Path, folder: Path) -> SkinSFTTrainer:
-    """The project's trainer with a rank-64 adapter on random weights."""
-    torch.manual_seed(0)
-    loaded = vlm.load_processor(processor)
-    if shape.visual:
-        images = loaded.image_processor
-        pixels = shape.visual * (images.patch_size * images.merge_size) ** 2
-        images.size = {"shortest_edge": pixels, "longest_edge": pixels}
-    model = vlm.add_lora(tiny.build_model(loaded.tokenizer, shape.size), vlm.LoraArguments(lora_dropout=0.0))
-    on_gpu = torch.cuda.is_available()
-    args = SftConfig(
-        output_dir=str(folder), use_cpu=not on_gpu, bf16=on_gpu, report_to="none", gradient_checkpointing=False
+def make_trainer(args: Arguments, rows: Dataset, batch: int, shared: bool, folder: str) -> SkinSFTTrainer:
+    """A trainer with the embedded recipe's adapter."""
+    torch.manual_seed(args.seed)
+    lora = vlm.LoraArguments(lora_rank=64, lora_alpha=64, lora_dropout=0.0)
+    gpu = torch.cuda.is_available()
+    model = vlm.add_lora(vlm.load_model(str(args.model), "bfloat16" if gpu else "float32", trainable=True), lora)
+    settings = SftConfig(
+        output_dir=folder,
+        per_device_train_batch_size=batch,
+        shared_rows=shared,
+        seed=args.seed,
+        use_cpu=not gpu,
+        bf16=gpu,
+        gradient_checkpointing=False,
+        report_to="none",
     )
-    return SkinSFTTrainer(model=model, args=args, train_dataset=rows, processing_class=loaded)
+    return SkinSFTTrainer(
+        model=model, args=settings, train_dataset=rows, processing_class=vlm.load_processor(args.model)
+    )
 
 
-def make_batches(shape: Shape, maker: SkinSFTTrainer, count: int) -> list[dict[str, Any]]:
-    """The first batches of a training run."""
-    order = list(maker._get_train_sampler())[: shape.rows * count]
-    parts = [order[start : start + shape.rows] for start in range(0, len(order), shape.rows)]
-    return [maker._prepare_inputs(maker.data_collator([maker.train_dataset[n] for n in part])) for part in parts]
+def step(maker: SkinSFTTrainer, rows: list[int]) -> tuple[float, int]:
+    """Seconds of one batch, and its supervised tokens."""
+    started = time.perf_counter()
+    inputs = maker._prepare_inputs(maker.data_collator([maker.train_dataset[row] for row in rows]))
+    learned = (inputs["labels"] != -100).sum()
+    maker.model.zero_grad()
+    maker.compute_loss(maker.model, inputs, num_items_in_batch=learned).backward()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - started, int(learned)
 
 
-def step(maker: SkinSFTTrainer, batches: list[dict[str, Any]], shared: bool) -> None:
-    """Forward and backward pass."""
-    maker.args.shared_prefix = shared
-    for batch in batches:
-        maker.model.zero_grad()
-        maker.compute_loss(maker.model, dict(batch)).backward()
-
-
-def operations(maker: SkinSFTTrainer, batches: list[dict[str, Any]], shared: bool) -> float:
-    """Parameters times tokens. Of the tower, which is frozen, the forward pass alone: a third."""
+def operations(maker: SkinSFTTrainer, rows: list[int]) -> float:
+    """Multiplications of a batch's matrix products, a third part: trained decoder and frozen tower (forward only)."""
+    inputs = CountingCollator(maker.processing_class, completion_only_loss=True)(
+        [maker.train_dataset[row] for row in rows]
+    )
     sizes = {name: parameter.numel() for name, parameter in maker.model.named_parameters() if "embed" not in name}
-    tower = sum(count for name, count in sizes.items() if ".visual." in name)
-    seen = {"tokens": 0, "patches": 0}
+    tower = sum(n for name, n in sizes.items() if ".visual." in name)
+    head = sum(n for name, n in sizes.items() if "lm_head" in name)
+    decoder = sum(sizes.values()) - tower - head
+    scored = int((inputs["labels"] != -100).sum())  # TRL's fused head reads supervised positions only
+    batch = split_rows(inputs)
+    tokens, patches = inputs["input_ids"].numel(), batch.pixel_values.size(0) if batch.pixel_values is not None else 0
+    if maker.args.shared_rows:
+        first = [group[0] for group in find_groups(batch)]
+        prompts = batch.attention_mask[first, : batch.prompt_length].sum() - len(first)
+        tokens = int(prompts + batch.attention_mask[:, batch.prompt_length :].sum())
+        pixels = batch.images(first)[1]
+        patches = 0 if pixels is None else pixels.size(0)
+    return (3 * (decoder * tokens + head * scored) + tower * patches) / scored
 
-    def watch(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
-        seen["tokens"] += int((kwargs["position_ids"][0].numel()) if shared else kwargs["input_ids"].numel())
-        seen["patches"] += 0 if kwargs.get("pixel_values") is None else kwargs["pixel_values"].size(0)
 
-    handle = maker.model.get_base_model().model.register_forward_pre_hook(watch, with_kwargs=True)
-    with torch.no_grad():
-        maker.args.shared_prefix = shared
-        for batch in batches:
-            maker.compute_loss(maker.model, dict(batch))
-    handle.remove()
-    return 3 * (sum(sizes.values()) - tower) * seen["tokens"] + tower * seen["patches"]
-
-
-def measure(shape: Shape, args: Arguments, rows: Dataset, folder: Path) -> dict[str, Any]:
-    """One row of the table."""
-    maker = make_trainer(shape, rows, args.processor, folder)
-    batches = make_batches(shape, maker, args.batches)
-    ways: list[Callable[[], None]] = [lambda: step(maker, batches, False), lambda: step(maker, batches, True)]
-    usual, ours = (operations(maker, batches, shared) for shared in (False, True))
-    supervised = sum(int((batch["labels"][:, 1:] != -100).sum()) for batch in batches)
-    lengths = [int(length) for batch in batches for length in batch["attention_mask"].sum(dim=1)]
-    return {
-        "shape": shape.name,
-        "rows": shape.rows,
-        "tokens": sum(lengths) / len(lengths),
-        "supervised": supervised / len(lengths),
-        "rate": [supervised / seconds for seconds in turns(ways, args.repeats)],
-        "bound": usual / ours,
-        "saved_bytes": [saved_bytes(way) for way in ways],
-    }
+def measure(args: Arguments, rows: Dataset, batch: int) -> dict[str, Any]:
+    """One line of the table."""
+    with tempfile.TemporaryDirectory() as folder:
+        makers = [make_trainer(args, rows, batch, shared, folder) for shared in (False, True)]
+        torch.manual_seed(args.seed)
+        orders = [itertools.cycle(list(maker._get_train_sampler())) for maker in makers]
+        speeds: list[list[float]] = [[], []]
+        costs: list[list[float]] = [[], []]
+        for turn in range(args.repeats + 1):
+            for maker, order, found, cost in zip(makers, orders, speeds, costs, strict=True):
+                chosen = list(itertools.islice(order, batch))
+                seconds, tokens = step(maker, chosen)
+                if turn:  # the first one warms up
+                    found.append(tokens / seconds)
+                    cost.append(operations(maker, chosen))
+    stock, ours = (median(found) for found in speeds)
+    return {"batch": batch, "tokens_per_s": [stock, ours], "bound": median(costs[0]) / median(costs[1])}
 
 
 def table(results: list[dict[str, Any]]) -> Table:
-    """Ratios are ours over TRL's supervised tokens a second, and TRL's over our bytes."""
-    made = Table(title="SFT: TRL / ours, supervised tokens a second (medians)")
-    for column in ("model", "rows", "tokens a row", "supervised", "tokens/s", "ratio", "bound", "of bound", "memory"):
-        made.add_column(column, justify="left" if column == "model" else "right")
+    """Ratios are our speed over TRL's."""
+    made = Table(title="SFT: supervised tokens a second, medians")
+    for column in ("rows a batch", "TRL, padded", "shared rows", "ratio", "bound", "of bound"):
+        made.add_column(column, justify="right")
     for row in results:
-        stock, ours = row["rate"]
+        stock, ours = row["tokens_per_s"]
+        ratio = ours / stock
         made.add_row(
-            row["shape"],
-            str(row["rows"]),
-            f"{row['tokens']:.0f}",
-            f"{row['supervised']:.0f}",
-            f"{stock:,.0f} / {ours:,.0f}",
-            f"{ours / stock:.2f}",
+            str(row["batch"]),
+            f"{stock:.0f}",
+            f"{ours:.0f}",
+            f"{ratio:.2f}",
             f"{row['bound']:.2f}",
-            f"{ours / stock / row['bound']:.0%}",
-            f"{row['saved_bytes'][0] / row['saved_bytes'][1]:.2f}",
+            f"{ratio / row['bound']:.0%}",
         )
     return made
 
 
 def main(argv: list[str] | None = None) -> None:
     args = config.parse(Arguments, argv, "sft_packing")
+    for path in (args.model, args.train_file):
+        if not path.exists():
+            raise UserError("not there", str(path), "Run make demo first, or give --model and --train_file.")
     torch.set_num_threads(args.threads)
-    rows = data.load_rows(args.train_file, ("prompt", "completion", "images"))
+    rows = load_rows(args.train_file, ("prompt", "completion", "images"))
     results = []
     with progress_bar() as progress:
-        bar = progress.add_task("SFT packing", total=len(SHAPES))
-        for shape in SHAPES:
-            with tempfile.TemporaryDirectory() as folder:
-                results.append(measure(shape, args, rows, Path(folder)))
+        bar = progress.add_task("SFT packing", total=len(args.batch_sizes))
+        for batch in args.batch_sizes:
+            results.append(measure(args, rows, batch))
             progress.advance(bar)
     write_atomic(args.output / "sft_packing.json", "".join(canonical_json(row) + "\n" for row in results))
-    Console(width=140).print(table(results))
+    Console(width=100).print(table(results))
 
 
 if __name__ == "__main__":

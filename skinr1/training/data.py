@@ -8,7 +8,7 @@ from datasets import Dataset, Image, List, disable_progress_bars
 from transformers import ProcessorMixin
 
 from skinr1.errors import UserError
-from skinr1.stage import read_jsonl, write_jsonl
+from skinr1.stage import canonical_json, read_jsonl, write_jsonl
 
 FILTERED = "filtered.jsonl"
 disable_progress_bars()  # a run shows one bar, its own
@@ -35,6 +35,12 @@ def load_rows(path: Path, columns: tuple[str, ...], optional: tuple[str, ...] = 
     if not rows:
         raise UserError("no rows to train on", str(path), "Build it from a source with cases in this split.")
     return Dataset.from_list(rows).cast_column("images", List(Image()))
+
+
+def prompt_keys(rows: Dataset) -> list[tuple[str, ...]]:
+    """Prompt and image paths of each row; equal where rows can share a copy of both. Decodes no image."""
+    closed = rows.select_columns(["prompt", "images"]).cast_column("images", List(Image(decode=False)))
+    return [(canonical_json(row["prompt"]), *(image["path"] for image in row["images"])) for row in closed]
 
 
 def _existing(path: Path, where: str) -> Path:

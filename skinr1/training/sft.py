@@ -1,115 +1,149 @@
-"""Supervised fine-tuning: TRL's trainer with defaults that are safe for vision rows, and rows packed.
+"""Supervised fine-tuning: TRL's trainer with defaults that are safe for vision rows, and with shared rows.
 
-TRL refuses to pack vision rows. Here the trajectories of one image stand behind one copy of it, with the same loss
-and gradients (:mod:`skinr1.training.packing`); so that they meet in a batch, rows are shuffled by prompt and images.
+TRL packs no vision data. Here the examples of a batch lie behind one another in as few rows as hold them, and the
+trajectories of one image behind one copy of its prompt (:mod:`skinr1.training.shared_prefix`): the same loss and
+gradients without padding and without encoding an image twice.
 """
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
+import torch
+from torch import Tensor
+from torch.utils.data import Sampler
+from trl import SFTConfig, SFTTrainer
+from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
+
 from skinr1.errors import UserError
-from skinr1.stage import canonical_json
-from skinr1.training.packing import Batch, images_of, pack
-
-import torch  # isort: skip
-from datasets import Dataset, Image, List  # isort: skip
-from torch.utils.data import Sampler  # isort: skip
-from trl import SFTConfig, SFTTrainer  # isort: skip
-
-_KNOWN = ("input_ids", "attention_mask", "labels", "pixel_values", "image_grid_thw", "mm_token_type_ids")
-_SWITCHES = ("use_cache", "fused_lm_head")
+from skinr1.training import data, shared_prefix
+from skinr1.training.shared_prefix import Batch
 
 
 @dataclass
-class SftConfig(SFTConfig):
+class VisionRowsConfig(SFTConfig):
     """TRL's SFTConfig; rows are filtered by length instead of truncated, because a cut row can train on nothing."""
 
     max_length: int | None = field(default=None, metadata={"help": "Must stay null; use max_row_tokens."})
     max_row_tokens: int | None = field(
         default=2048, metadata={"help": "Longer rows are left out and listed in filtered.jsonl."}
     )
-    shared_prefix: bool = field(
-        default=True, metadata={"help": "Rows of a batch with the same prompt and images share one copy of them."}
-    )
-    rows_together: bool = field(
-        default=True, metadata={"help": "Shuffle by prompt and images, so that rows which share them meet in a batch."}
-    )
     remove_unused_columns: bool = field(default=False, metadata={"help": "Vision rows need their image column."})
     disable_tqdm: bool | None = field(default=True, metadata={"help": "The stage has its own progress bar."})
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.max_length is not None:
-            raise UserError(f"max_length is {self.max_length}", "SFT", "Rows are never cut: use max_row_tokens.")
-        if self.packing or self.padding_free:
-            raise UserError("TRL packs no vision rows", "SFT", "Leave packing out: shared_prefix, on by default, does.")
+
+@dataclass
+class SftConfig(VisionRowsConfig):
+    """What SFT adds: how the rows of a batch are laid out."""
+
+    shared_rows: bool = field(
+        default=True, metadata={"help": "Rows of one image share a copy of it, and a batch is packed without padding."}
+    )
+    packed_tokens: int = field(
+        default=2048, metadata={"help": "Tokens a packed row is filled to; attention costs their square."}
+    )
+
+
+class CountingCollator(DataCollatorForVisionLanguageModeling):
+    """TRL's collator, which also says how many images each row has: packing moves them with their rows."""
+
+    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        counts = [len(example["images"]) for example in examples]
+        return {**super().torch_call(examples), "num_images": torch.tensor(counts)}
+
+
+class GroupedSampler(Sampler[int]):
+    """A random order, drawn anew each epoch, in which rows of equal key stay together.
+
+    Args:
+        keys: one a row.
+        seed: with the epoch, decides the order; the same in every process.
+    """
+
+    def __init__(self, keys: Sequence[Hashable], seed: int):
+        groups: dict[Hashable, list[int]] = {}
+        for row, key in enumerate(keys):
+            groups.setdefault(key, []).append(row)
+        self._groups, self._rows, self._seed, self._epoch = list(groups.values()), len(keys), seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the data loader."""
+        self._epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        draw = torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch)
+        for group in torch.randperm(len(self._groups), generator=draw).tolist():
+            yield from self._groups[group]
+
+    def __len__(self) -> int:
+        return self._rows
+
+
+def split_rows(inputs: dict[str, Any]) -> Batch:
+    """Collated rows, padded on the right, as left-padded prompts with right-padded completions.
+
+    Args:
+        inputs: input_ids, attention_mask, labels [B, T], num_images [B], and the images of all rows.
+
+    Raises:
+        UserError: a row has nothing to learn, or something that is not to be learned behind its answer's start.
+    """
+    known, learned = inputs["attention_mask"].bool(), inputs["labels"] != -100
+    if not learned.any(dim=1).all():
+        raise UserError("a row has no token to learn from", "SFT batch", "Its completion is empty: rebuild the rows.")
+    length, start = known.sum(dim=1), learned.int().argmax(dim=1)
+    steps = torch.arange(known.size(1), device=known.device)
+    if not torch.equal(learned, known & (steps >= start[:, None])):
+        raise UserError(
+            "rows mix what is learned and what is not behind the prompt",
+            "SFT batch",
+            "Give prompt and completion with completion_only_loss, or set shared_rows: false.",
+        )
+    prompt, completion = int(start.max()), int((length - start).max())
+    # column of each row's token that comes to stand in a column of the result; it may lie outside the row
+    source = torch.arange(prompt + completion, device=known.device) - prompt + start[:, None]
+    inside = (source >= 0) & (source < length[:, None])
+    source = source.clamp(0, known.size(1) - 1)
+
+    def moved(values: Tensor) -> Tensor:
+        return values.gather(1, source) * inside
+
+    types = inputs.get("mm_token_type_ids")
+    return Batch(
+        moved(inputs["input_ids"]),
+        inside.long(),
+        completion,
+        inputs.get("pixel_values"),
+        inputs.get("image_grid_thw"),
+        inputs["num_images"].tolist(),
+        None if types is None else moved(types),
+    )
 
 
 class SkinSFTTrainer(SFTTrainer):
-    """TRL's SFTTrainer for Qwen-VL. Arguments as for the parent."""
+    """TRL's SFTTrainer on shared rows. Arguments as for the parent; ``args`` is an :class:`SftConfig`."""
 
-    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """The parent's loss; the batch goes through the model packed.
+    _total_train_tokens: int
 
-        Raises:
-            UserError: no token of the batch is supervised.
-        """
-        if not (inputs["labels"][:, 1:] != -100).any():
-            raise UserError("a batch has no supervised token", "SFT", "Rows need a completion that is not empty.")
-        forward = partial(self._forward, model) if self.args.shared_prefix else model
-        return super().compute_loss(forward, inputs, *args, **kwargs)
-
-    def _forward(self, model: Any, **inputs: Any) -> Any:
-        """The model's fused output, packed; with logits, as the parent asks for label smoothing, unpacked.
-
-        Raises:
-            UserError: inputs of a model that is no Qwen-VL.
-        """
-        if not inputs.get("fused_lm_head"):
-            return model(**inputs)
-        foreign = sorted(inputs.keys() - {*_KNOWN, *_SWITCHES})
-        if foreign:
-            raise UserError(f"shared_prefix does not know {foreign[0]}", "SFT", "Set shared_prefix: false.")
-        counts = None
-        if inputs.get("image_grid_thw") is not None:
-            counts = images_of(inputs["input_ids"], self.model.config.image_token_id)
-        batch = Batch(num_images=counts, **{name: inputs[name] for name in _KNOWN if name in inputs})
-        packed = pack(batch, model, self._tokenizer.pad_token_id)
-        return model(**packed.inputs, shift_labels=packed.labels, use_cache=False, fused_lm_head=True)
+    def __init__(self, model: Any, *, args: SftConfig, processing_class: Any, **kwargs: Any):
+        collator = CountingCollator(processing_class, completion_only_loss=True) if args.shared_rows else None
+        super().__init__(model=model, args=args, processing_class=processing_class, data_collator=collator, **kwargs)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        if not self.args.shared_rows:
+            return super()._get_train_sampler(train_dataset)
         rows = self.train_dataset if train_dataset is None else train_dataset
-        if self.args.rows_together and self.args.train_sampling_strategy == "random" and isinstance(rows, Dataset):
-            return TogetherSampler(together(rows), self.args.data_seed or self.args.seed)
-        return super()._get_train_sampler(train_dataset)
+        return GroupedSampler(data.prompt_keys(rows), self.args.seed)
 
-
-def together(rows: Dataset) -> list[list[int]]:
-    """Numbers of the rows that have prompt and images in common, in order of their first one."""
-    closed = rows.select_columns(["prompt", "images"]).cast_column("images", List(Image(decode=False)))
-    groups: dict[tuple[Any, ...], list[int]] = {}
-    for number, row in enumerate(closed):
-        images = [(image["path"], image["bytes"]) for image in row["images"]]
-        groups.setdefault((canonical_json(row["prompt"]), *images), []).append(number)
-    return list(groups.values())
-
-
-class TogetherSampler(Sampler[int]):
-    """Groups in an order drawn anew each epoch, each with its rows in theirs; seed and epoch alone decide."""
-
-    def __init__(self, groups: list[list[int]], seed: int):
-        self.groups, self.seed, self.epoch = groups, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Accelerate's data loader calls it."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return sum(map(len, self.groups))
-
-    def __iter__(self) -> Iterator[int]:
-        draw = torch.Generator().manual_seed(self.seed + self.epoch)
-        for group in torch.randperm(len(self.groups), generator=draw).tolist():
-            yield from self.groups[group]
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """The parent's loss, over the packed batch. Raises UserError as :func:`split_rows` does."""
+        if not self.args.shared_rows:
+            return super().compute_loss(model, inputs, *args, **kwargs)
+        batch = split_rows(inputs)
+        packed = shared_prefix.pack(batch, model, self.processing_class.tokenizer.pad_token_id, self.args.packed_tokens)
+        before = self._total_train_tokens
+        loss = super().compute_loss(model, {**packed.inputs, "shift_labels": packed.labels}, *args, **kwargs)
+        if self.model.training:  # the parent took the pairs that see each other, of a square mask, for tokens
+            self._total_train_tokens = before + int(self.accelerator.gather(batch.attention_mask.sum()).sum())
+            self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
+        return loss
