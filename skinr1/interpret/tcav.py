@@ -1,0 +1,195 @@
+"""Testing with concept activation vectors (TCAV; Kim et al. 2018, arXiv 1711.11279), on activations and gradients alone.
+
+A direction is the normal of a linear classifier between pictures with a sign and random pictures without it. The TCAV
+score of a class is the share of its pictures whose answer gets more probable along the direction. Both are drawn anew
+``rounds`` times; the scores are compared with those of directions between two random sets.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skinr1.errors import UserError
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+ROUNDS = 30
+FEWEST = 8  # patients with a sign, below which half of them cannot carry a direction
+PSEUDO = 20
+ALPHA = 0.05
+
+RAISES, LOWERS, NOT_SHOWN, NO_DIRECTION = "raises", "lowers", "not shown", "no direction"
+
+
+@dataclass(frozen=True)
+class Concept:
+    """What was found about one sign and one class.
+
+    Attributes:
+        examples: cases with the sign.
+        auroc: mean over the rounds of how well the direction ranks held-out patients, with its 2.5 and 97.5 %
+            quantiles. Where these reach 0.5 the tower does not hold the sign, and the score means nothing.
+        score: mean TCAV score and its quantiles.
+        control: mean score of directions between random sets.
+        p: two-sided Welch t-test of scores against those of random directions; ``p_adjusted`` is Bonferroni's.
+    """
+
+    name: str
+    examples: int
+    auroc: tuple[float, float, float]
+    score: tuple[float, float, float]
+    control: float
+    p: float
+    p_adjusted: float
+
+    @property
+    def verdict(self) -> str:
+        """``raises`` or ``lowers`` the class; ``not shown``; ``no direction``."""
+        if self.auroc[1] <= 0.5:
+            return NO_DIRECTION
+        if self.p_adjusted >= ALPHA:
+            return NOT_SHOWN
+        return RAISES if self.score[0] > self.control else LOWERS
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Cases that directions are learned from.
+
+    Attributes:
+        activations: (cases, width).
+        groups: (cases,) patients; both sides of a direction's own test are kept apart by them.
+    """
+
+    activations: Array
+    groups: NDArray[np.str_]
+
+
+def direction(positive: Array, negative: Array) -> Array:
+    """Unit normal, towards ``positive``, of the logistic regression between two sets of activations (n, width)."""
+    from sklearn.linear_model import LogisticRegression
+
+    both = np.concatenate([positive, negative])
+    spread = both.std(axis=0)
+    spread[spread == 0] = 1.0
+    target = np.repeat([1, 0], [len(positive), len(negative)])
+    fitted = LogisticRegression(C=0.1, max_iter=1000).fit((both - both.mean(axis=0)) / spread, target)
+    normal = fitted.coef_[0] / spread
+    length = float(np.linalg.norm(normal))
+    return normal / length if length else normal
+
+
+def tcav_score(gradients: Array, normal: Array) -> float:
+    """Share of the class's pictures, (pictures, width) gradients, whose answer gets more probable along the normal."""
+    return float((gradients @ normal > 0).mean())
+
+
+def concept_scores(
+    concepts: Mapping[str, Flags],
+    pool: Pool,
+    gradients: Array,
+    tests: int = 0,
+    rounds: int = ROUNDS,
+    seed: int = 17,
+) -> list[Concept]:
+    """Every concept against one class.
+
+    Args:
+        concepts: name -> (cases,) whether the case has the sign. Random sets are drawn from those without it.
+        gradients: (pictures of the class, width).
+        tests: how many comparisons Bonferroni divides by; 0 for as many as there are concepts.
+
+    Raises:
+        UserError: fewer than 30 rounds, no picture of the class, or a concept with too few patients.
+    """
+    if rounds < ROUNDS:
+        raise UserError("too few random sets for a test", str(rounds), f"Give at least {ROUNDS}.")
+    if not len(gradients):
+        raise UserError("no picture of the class", "gradients", "Choose a class that the cases hold.")
+    found = []
+    for number, (name, flags) in enumerate(sorted(concepts.items())):
+        chance = np.random.default_rng([seed, number])
+        drawn = [_round(flags, pool, gradients, chance) for _ in range(rounds)]
+        aurocs, scores, controls = (np.array(column) for column in zip(*drawn, strict=True))
+        p = _welch(scores, controls)
+        found.append(
+            Concept(
+                name=name,
+                examples=int(flags.sum()),
+                auroc=_spread(aurocs),
+                score=_spread(scores),
+                control=float(controls.mean()),
+                p=p,
+                p_adjusted=min(1.0, p * (tests or len(concepts))),
+            )
+        )
+    return found
+
+
+def false_alarms(
+    size: int, pool: Pool, gradients: Array, tests: int, rounds: int = ROUNDS, seed: int = 17
+) -> tuple[int, int]:
+    """How many of :data:`PSEUDO` signs that were dealt out by chance to ``size`` cases are called a finding; and how
+    many there were."""
+    chance = np.random.default_rng([seed, 1_000_003])
+    flags = {}
+    for number in range(PSEUDO):
+        flags[f"{number:03}"] = np.isin(np.arange(len(pool.groups)), chance.permutation(len(pool.groups))[:size])
+    found = concept_scores(flags, pool, gradients, tests, rounds, seed + 1)
+    return sum(one.verdict in (RAISES, LOWERS) for one in found), len(found)
+
+
+def enough(flags: Flags, groups: Sequence[str] | NDArray[np.str_]) -> bool:
+    """Whether a sign has enough patients with it and without it for :func:`concept_scores`."""
+    names = np.asarray(groups)
+    return min(len(set(names[flags])), len(set(names[~flags]) - set(names[flags]))) >= FEWEST
+
+
+def _round(flags: Flags, pool: Pool, gradients: Array, chance: np.random.Generator) -> tuple[float, float, float]:
+    """AUROC on held-out patients, TCAV score, and the score of a direction between two random sets of that size."""
+    if not enough(flags, pool.groups):
+        raise UserError("too few patients with or without the sign", str(int(flags.sum())), f"Needs {FEWEST} of each.")
+    learn = _half(pool.groups[flags], chance)
+    with_sign = np.flatnonzero(flags)
+    without = np.flatnonzero(~flags & ~np.isin(pool.groups, pool.groups[flags]))
+    kept = _half(pool.groups[without], chance)
+    ours, others = with_sign[learn], chance.permutation(without[kept])
+    size = min(len(ours), len(others))
+    normal = direction(pool.activations[ours], pool.activations[others[:size]])
+    held = pool.activations[np.concatenate([with_sign[~learn], without[~kept]])] @ normal
+    area = _auroc(held[: (~learn).sum()], held[(~learn).sum() :])
+    mixed = chance.permutation(len(flags))
+    half = min(size, len(mixed) // 2)
+    control = direction(pool.activations[mixed[:half]], pool.activations[mixed[half : 2 * half]])
+    return area, tcav_score(gradients, normal), tcav_score(gradients, control)
+
+
+def _half(groups: NDArray[np.str_], chance: np.random.Generator) -> Flags:
+    """Whether each case belongs to the half of the patients that a direction is learned from."""
+    names = np.unique(groups)
+    return np.isin(groups, chance.permutation(names)[: (len(names) + 1) // 2])
+
+
+def _auroc(positive: Array, negative: Array) -> float:
+    """Probability that a case with the sign ranks above one without; ties count half."""
+    from scipy.stats import rankdata
+
+    ranks = rankdata(np.concatenate([positive, negative]))[: len(positive)]
+    return float((ranks.sum() - len(positive) * (len(positive) + 1) / 2) / (len(positive) * len(negative)))
+
+
+def _welch(scores: Array, controls: Array) -> float:
+    """Two-sided p; where neither set varies, 1 for equal means and 0 for others."""
+    from scipy.stats import ttest_ind
+
+    if scores.std() == controls.std() == 0:
+        return float(scores.mean() == controls.mean())
+    return float(ttest_ind(scores, controls, equal_var=False).pvalue)
+
+
+def _spread(values: Array) -> tuple[float, float, float]:
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(values.mean()), float(low), float(high)
