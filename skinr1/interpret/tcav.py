@@ -82,63 +82,84 @@ def direction(positive: Array, negative: Array) -> Array:
     return normal / length if length else normal
 
 
-def tcav_score(gradients: Array, normal: Array) -> float:
-    """Share of the class's pictures, (pictures, width) gradients, whose answer gets more probable along the normal."""
-    return float((gradients @ normal > 0).mean())
+def tcav_scores(gradients: Array, normals: Array) -> Array:
+    """(rounds,) share of the class's pictures whose answer gets more probable along each of the (rounds, width) normals.
+
+    Args:
+        gradients: (pictures, width).
+    """
+    return (gradients @ normals.T > 0).mean(axis=0)
 
 
-def concept_scores(
-    concepts: Mapping[str, Flags],
-    pool: Pool,
-    gradients: Array,
-    tests: int = 0,
-    rounds: int = ROUNDS,
-    seed: int = 17,
-) -> list[Concept]:
-    """Every concept against one class.
+@dataclass(frozen=True)
+class Directions:
+    """The directions of one sign, drawn anew in every round.
+
+    Attributes:
+        aurocs: (rounds,) how well each ranks held-out patients.
+        normals, controls: (rounds, width), of the sign and of two random sets of that size.
+    """
+
+    examples: int
+    aurocs: Array
+    normals: Array
+    controls: Array
+
+
+def learn(concepts: Mapping[str, Flags], pool: Pool, rounds: int = ROUNDS, seed: int = 17) -> dict[str, Directions]:
+    """Directions of every sign, which serve all classes.
 
     Args:
         concepts: name -> (cases,) whether the case has the sign. Random sets are drawn from those without it.
-        gradients: (pictures of the class, width).
-        tests: how many comparisons Bonferroni divides by; 0 for as many as there are concepts.
 
     Raises:
-        UserError: fewer than 30 rounds, no picture of the class, or a concept with too few patients.
+        UserError: fewer than 30 rounds, or a sign with too few patients.
     """
     if rounds < ROUNDS:
         raise UserError("too few random sets for a test", str(rounds), f"Give at least {ROUNDS}.")
-    if not len(gradients):
-        raise UserError("no picture of the class", "gradients", "Choose a class that the cases hold.")
-    found = []
+    found = {}
     for number, (name, flags) in enumerate(sorted(concepts.items())):
+        if not enough(flags, pool.groups):
+            raise UserError("too few patients with or without the sign", name, f"Needs {FEWEST} of each.")
         chance = np.random.default_rng([seed, number])
-        drawn = [_round(flags, pool, gradients, chance) for _ in range(rounds)]
-        aurocs, scores, controls = (np.array(column) for column in zip(*drawn, strict=True))
-        p = _welch(scores, controls)
-        found.append(
-            Concept(
-                name=name,
-                examples=int(flags.sum()),
-                auroc=_spread(aurocs),
-                score=_spread(scores),
-                control=float(controls.mean()),
-                p=p,
-                p_adjusted=min(1.0, p * (tests or len(concepts))),
-            )
-        )
+        aurocs, normals, controls = zip(*(_round(flags, pool, chance) for _ in range(rounds)), strict=True)
+        found[name] = Directions(int(flags.sum()), np.array(aurocs), np.stack(normals), np.stack(controls))
     return found
 
 
-def false_alarms(
-    size: int, pool: Pool, gradients: Array, tests: int, rounds: int = ROUNDS, seed: int = 17
-) -> tuple[int, int]:
-    """How many of :data:`PSEUDO` signs that were dealt out by chance to ``size`` cases are called a finding; and how
-    many there were."""
+def dealt_out(size: int, pool: Pool, rounds: int = ROUNDS, seed: int = 17) -> dict[str, Directions]:
+    """Directions of :data:`PSEUDO` signs that chance deals out to ``size`` cases: what is found of them is false."""
     chance = np.random.default_rng([seed, 1_000_003])
-    flags = {}
-    for number in range(PSEUDO):
-        flags[f"{number:03}"] = np.isin(np.arange(len(pool.groups)), chance.permutation(len(pool.groups))[:size])
-    found = concept_scores(flags, pool, gradients, tests, rounds, seed + 1)
+    everyone = np.arange(len(pool.groups))
+    flags = {f"{number:03}": np.isin(everyone, chance.permutation(everyone)[:size]) for number in range(PSEUDO)}
+    usable = {name: given for name, given in flags.items() if enough(given, pool.groups)}
+    return learn(usable, pool, rounds, seed + 1)
+
+
+def concept_scores(learned: Mapping[str, Directions], gradients: Array, tests: int) -> list[Concept]:
+    """Every sign against one class.
+
+    Args:
+        gradients: (pictures of the class, width).
+        tests: how many comparisons are made in all, which Bonferroni multiplies by.
+
+    Raises:
+        UserError: no picture of the class.
+    """
+    if not len(gradients):
+        raise UserError("no answered picture of the class", "gradients", "Choose a class that the cases hold.")
+    found = []
+    for name, own in learned.items():
+        scores, controls = tcav_scores(gradients, own.normals), tcav_scores(gradients, own.controls)
+        p = _welch(scores, controls)
+        spread = _spread(own.aurocs), _spread(scores)
+        found.append(Concept(name, own.examples, *spread, float(controls.mean()), p, min(1.0, p * tests)))
+    return found
+
+
+def false_alarms(learned: Mapping[str, Directions], gradients: Array, tests: int) -> tuple[int, int]:
+    """How many of :func:`dealt_out` signs are called a finding, and of how many."""
+    found = concept_scores(learned, gradients, tests)
     return sum(one.verdict in (RAISES, LOWERS) for one in found), len(found)
 
 
@@ -148,23 +169,19 @@ def enough(flags: Flags, groups: Sequence[str] | NDArray[np.str_]) -> bool:
     return min(len(set(names[flags])), len(set(names[~flags]) - set(names[flags]))) >= FEWEST
 
 
-def _round(flags: Flags, pool: Pool, gradients: Array, chance: np.random.Generator) -> tuple[float, float, float]:
-    """AUROC on held-out patients, TCAV score, and the score of a direction between two random sets of that size."""
-    if not enough(flags, pool.groups):
-        raise UserError("too few patients with or without the sign", str(int(flags.sum())), f"Needs {FEWEST} of each.")
-    learn = _half(pool.groups[flags], chance)
+def _round(flags: Flags, pool: Pool, chance: np.random.Generator) -> tuple[float, Array, Array]:
+    """AUROC on held-out patients, the direction, and a direction between two random sets of its size."""
     with_sign = np.flatnonzero(flags)
     without = np.flatnonzero(~flags & ~np.isin(pool.groups, pool.groups[flags]))
-    kept = _half(pool.groups[without], chance)
-    ours, others = with_sign[learn], chance.permutation(without[kept])
+    learned, kept = _half(pool.groups[with_sign], chance), _half(pool.groups[without], chance)
+    ours, others = with_sign[learned], chance.permutation(without[kept])
     size = min(len(ours), len(others))
     normal = direction(pool.activations[ours], pool.activations[others[:size]])
-    held = pool.activations[np.concatenate([with_sign[~learn], without[~kept]])] @ normal
-    area = _auroc(held[: (~learn).sum()], held[(~learn).sum() :])
+    area = _auroc(pool.activations[with_sign[~learned]] @ normal, pool.activations[without[~kept]] @ normal)
     mixed = chance.permutation(len(flags))
     half = min(size, len(mixed) // 2)
     control = direction(pool.activations[mixed[:half]], pool.activations[mixed[half : 2 * half]])
-    return area, tcav_score(gradients, normal), tcav_score(gradients, control)
+    return area, normal, control
 
 
 def _half(groups: NDArray[np.str_], chance: np.random.Generator) -> Flags:

@@ -96,23 +96,26 @@ def world(seed: int, cases: int = 240) -> tuple[tcav.Pool, dict[str, np.ndarray]
 
 def test_planted_concepts_are_found_and_random_ones_are_not() -> None:
     pool, flags, gradients = world(3)
-    found = {one.name: one for one in tcav.concept_scores(flags, pool, gradients)}
+    found = {one.name: one for one in tcav.concept_scores(tcav.learn(flags, pool), gradients, tests=4)}
     assert found["causal"].verdict == tcav.RAISES and found["causal"].score[0] > 0.9
     assert found["contrary"].verdict == tcav.LOWERS and found["contrary"].score[0] < 0.1
     assert found["dealt out"].verdict == tcav.NO_DIRECTION
     assert found["causal"].p_adjusted == pytest.approx(min(1, 4 * found["causal"].p))
-    alarms, tried = tcav.false_alarms(72, pool, gradients, 4)
+    alarms, tried = tcav.false_alarms(tcav.dealt_out(72, pool), gradients, tests=4)
     assert tried == tcav.PSEUDO and alarms <= 2
 
 
 def test_tcav_is_deterministic_and_asks_for_thirty_rounds() -> None:
     pool, flags, gradients = world(5)
     one = {"causal": flags["causal"]}
-    assert tcav.concept_scores(one, pool, gradients) == tcav.concept_scores(one, pool, gradients)
+    first, second = (tcav.concept_scores(tcav.learn(one, pool), gradients, 1) for _ in range(2))
+    assert first == second
     with pytest.raises(UserError, match="too few random sets"):
-        tcav.concept_scores(one, pool, gradients, rounds=29)
+        tcav.learn(one, pool, rounds=29)
     with pytest.raises(UserError, match="too few patients"):
-        tcav.concept_scores({"rare": np.arange(240) < 3}, pool, gradients)
+        tcav.learn({"rare": np.arange(240) < 3}, pool)
+    with pytest.raises(UserError, match="no answered picture"):
+        tcav.concept_scores(tcav.learn(one, pool), np.zeros((0, WIDTH)), 1)
 
 
 @given(values=st.lists(st.integers(0, 5), min_size=4, max_size=30), cut=st.integers(1, 3))
