@@ -135,7 +135,7 @@ class Study:
             rows = tcav.concept_scores(learned, gradients, tests)
             alarms = tcav.false_alarms(chance, gradients, tests)
             signs = [asdict(row) | {"verdict": row.verdict} for row in rows]
-            made.append({"node": node, "pictures": len(shown), "concepts": signs, "false_alarms": alarms})
+            made.append({"node": node, "name": name, "pictures": len(shown), "concepts": signs, "false_alarms": alarms})
         verdicts = Counter(row["verdict"] for part in made for row in part["concepts"])
         return {
             "layer": self.layer,
