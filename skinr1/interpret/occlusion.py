@@ -21,6 +21,7 @@ Score = Callable[[Sequence[Mask]], Array]
 ORDERS = 30
 STEPS = 12
 ALPHA = 0.05
+LEAST = 0.1  # nats, 10 % of a probability: a word that no cell moves by so much hardly depends on the picture
 
 
 @dataclass(frozen=True)

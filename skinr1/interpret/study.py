@@ -33,6 +33,7 @@ __all__ = ["CONCEPTS", "HEAT", "PROBE", "Setting", "Study", "read_setting"]
 
 PROBE, CONCEPTS, HEAT = "probe.json", "tcav.json", "heat.json"
 CLASSES = 3
+HARDLY, FAITHFUL, UNFAITHFUL = "hardly depends on the picture", "faithful", "not faithful, do not read it"
 Watch = Callable[..., Iterable[Any]]
 
 
@@ -179,9 +180,10 @@ class Study:
                     rows.append(self._map(case, outcome, word, window))
                 else:
                     unsaid.append({"case_id": case_id, "word": word})
-        faithful = sum(row["faithful"] for row in rows)
-        words_ = f"{faithful} of {len(rows)} maps are faithful by deletion and insertion"
-        return {"window": window, "rows": rows, "not_said": unsaid, "words": words_}
+        verdicts = Counter(row["verdict"] for row in rows)
+        told = ", ".join(f"{verdict}: {count}" for verdict, count in sorted(verdicts.items()))
+        told = f"Of {len(rows)} map{'s' if len(rows) != 1 else ''}, {told}" if rows else "No map was made"
+        return {"window": window, "rows": rows, "not_said": unsaid, "words": told}
 
     def _map(self, case: Case, outcome: Outcome, word: str, window: int) -> dict[str, Any]:
         """The map of the first mention, on the first picture; the other pictures stay as they are."""
@@ -204,7 +206,7 @@ class Study:
             "word": word,
             "log_probability": round(base, 4),
             "heat": np.round(heat, 4).tolist(),
-            "faithful": test.faithful,
+            "verdict": HARDLY if heat.max() < occlusion.LEAST else FAITHFUL if test.faithful else UNFAITHFUL,
             "p_deletion": test.p_deletion,
             "p_insertion": test.p_insertion,
             **curves,
@@ -213,18 +215,22 @@ class Study:
 
 
 def overlay(picture: Image.Image, heat: NDArray[np.float64]) -> bytes:
-    """PNG: the picture in grey, warmer and brighter where hiding costs the word probability; negative heat is left out.
+    """PNG: the picture, and beside it in grey, brighter where hiding costs the word probability.
+
+    Negative heat is left out; full brightness is the hottest cell, and no less than :data:`occlusion.LEAST`.
 
     The colours (inferno) rise in brightness too, so that they read the same to colour-blind eyes and in print.
     """
     from matplotlib import colormaps
 
-    share = np.clip(heat, 0, None) / (heat.max() if heat.max() > 0 else 1.0)
+    share = np.clip(heat, 0, None) / max(heat.max(), occlusion.LEAST)
     smooth = Image.fromarray(share.astype(np.float32)).resize(picture.size, Image.Resampling.BICUBIC)
     strength = np.clip(np.asarray(smooth), 0, 1)
     grey = np.asarray(picture.convert("L"), dtype=np.float64)[..., None] * 0.8
     colour = colormaps["inferno"](0.25 + 0.75 * strength)[..., :3] * 255
     weight = 0.8 * strength[..., None]
+    marked = np.round(grey * (1 - weight) + colour * weight).astype(np.uint8)
+    gap = np.full((picture.height, max(2, picture.width // 28), 3), 255, dtype=np.uint8)
     buffer = io.BytesIO()
-    Image.fromarray(np.round(grey * (1 - weight) + colour * weight).astype(np.uint8)).save(buffer, "PNG")
+    Image.fromarray(np.concatenate([np.asarray(picture), gap, marked], axis=1)).save(buffer, "PNG")
     return buffer.getvalue()

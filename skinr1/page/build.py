@@ -81,6 +81,7 @@ def sections(material: Material, taxonomy: Taxonomy) -> list[Section]:
 
     runs = material.runs
     return [
+        results.in_short(runs[-1]),
         results.results(runs, named(runs[0].scores["majority_class"]["diagnosis"])),
         results.levels(runs),
         results.differential(runs),

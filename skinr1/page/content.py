@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from skinr1.metrics.catalogue import HEADLINE
 from skinr1.metrics.table import show
 
 Estimate = Mapping[str, Any]
@@ -16,6 +17,7 @@ class Table:
     Attributes:
         folded: shown on demand in HTML.
         framed: (row, column) of cells to stand out, counted from 0 without the row's name.
+        shades: a number from 0 to 1 a cell, for the background of a table of counts; empty for none.
     """
 
     caption: str
@@ -23,6 +25,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     folded: bool = False
     framed: frozenset[tuple[int, int]] = frozenset()
+    shades: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
-    """One part of a page. What is missing is a paragraph that says so, in ``absent``."""
+    """One part of a page. What is missing is a paragraph that says so, in ``absent``; ``wide`` plots need more room."""
 
     id: str
     title: str
@@ -55,7 +58,13 @@ class Section:
     plots: tuple[Plot, ...] = ()
     pictures: tuple[Picture, ...] = ()
     absent: str = ""
+    wide: bool = False
     parts: tuple["Section", ...] = field(default=())
+
+
+def metric_name(name: str) -> str:
+    """A metric's name as people read it."""
+    return HEADLINE.get(name, name.replace("_", " "))
 
 
 def cell(estimate: Estimate | None, form: str = ".2f") -> str:

@@ -13,16 +13,15 @@ BARS = 30
 def tones(runs: Sequence[Run]) -> Section:
     """Top-1 by skin tone, with intervals."""
     groups = runs[0].scores["by_tone"]
-    rows = [f"{name} ({group['n']})" for name, group in groups.items()]
-    series = {
-        run.name: [run.scores["by_tone"].get(name, {}).get("top1") for name in groups] for run in runs
-    }
+    counts = [group["n"] for group in groups.values()]
+    series = {run.name: [run.scores["by_tone"].get(name, {}).get("top1") for name in groups] for run in runs}
+    title = "Top-1 by skin tone (cases)"
     return Section(
         "tones",
         "By skin tone",
         text=("Groups are not adjusted for their mix of diagnoses. Unknown tones are a row of their own.",),
-        tables=(_table("By skin tone", "skin tone", runs, "by_tone", str),),
-        plots=(bars("tones", "Top-1 by skin tone (cases)", "skin tone", rows, series, "top-1"),),
+        tables=(_table("Top-1 and hierarchical F by skin tone", "skin tone", runs, "by_tone", str, folded=True),),
+        plots=(bars("tones", title, "skin tone", list(groups), series, "top-1", counts=counts),),
     )
 
 
@@ -30,7 +29,7 @@ def diagnoses(runs: Sequence[Run], named: Callable[[str], str]) -> Section:
     """Top-1 and hierarchical F by true diagnosis, the most frequent first in the drawing."""
     groups = runs[0].scores["by_diagnosis"]
     ranked = sorted(groups, key=lambda name: (-groups[name]["n"], name))[:BARS]
-    rows = [f"{named(name)} ({groups[name]['n']})" for name in ranked]
+    rows, counts = [named(name) for name in ranked], [groups[name]["n"] for name in ranked]
     last = runs[-1]
     series = {last.name: [last.scores["by_diagnosis"].get(name, {}).get("top1") for name in ranked]}
     more = f", the {BARS} most frequent" if len(groups) > BARS else ""
@@ -38,8 +37,8 @@ def diagnoses(runs: Sequence[Run], named: Callable[[str], str]) -> Section:
     return Section(
         "diagnoses",
         "By true diagnosis",
-        tables=(_table("By true diagnosis", "diagnosis", runs, "by_diagnosis", named, folded=True),),
-        plots=(bars("diagnoses", title, "diagnosis", rows, series, "top-1"),),
+        tables=(_table("Top-1 and hierarchical F by true diagnosis", "diagnosis", runs, "by_diagnosis", named, folded=True),),
+        plots=(bars("diagnoses", title, "diagnosis", rows, series, "top-1", counts=counts),),
     )
 
 
@@ -67,11 +66,12 @@ def confusion(runs: Sequence[Run], named: Callable[[str], str]) -> Section:
         agree = frozenset(
             (found["rows"].index(name), found["columns"].index(name)) for name in found["rows"] if name in found["columns"]
         )
+        shades = tuple(tuple(count / max(1, sum(counts)) for count in counts) for counts in found["counts"])
         head = ("truth \\ answer", *map(named, found["columns"]))
-        tables.append(Table(run.name, head, rows, folded=run is not runs[-1], framed=agree))
+        tables.append(Table(run.name, head, rows, folded=run is not runs[-1], framed=agree, shades=shades))
     return Section(
         "confusion",
-        f"Confusion by subtree, at level {level} of the tree",
-        text=("Rows are the truth, columns the answer; cells are counts, framed where they agree.",),
+        f"Confusion by subtree (level {level})",
+        text=("Rows are the truth, columns the answer; cells are counts, framed where they agree and darker the larger their share of the row.",),
         tables=tuple(tables),
     )

@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from skinr1.page.content import Picture, Plot, Section, Table, cell
+from skinr1.page.content import Picture, Plot, Section, Table, cell, metric_name
 from skinr1.page.pictures import data_address, find
 from skinr1.page.plots import Line, bars, lines
 
 VERDICTS = {
-    "raises": "makes the diagnosis more probable",
-    "lowers": "makes it less probable",
+    "raises": "more probable with it",
+    "lowers": "less probable with it",
     "not shown": "no effect shown",
-    "no direction": "the vision tower does not tell it apart",
+    "no direction": "not told apart by the vision tower",
 }
 
 
@@ -25,7 +25,7 @@ def controls(found: Mapping[str, Any] | None) -> Section:
     named = {name: None for row in found["rows"] for name in row if _estimated(row[name])}
     metrics = list(named)
     rows = [str(row["name"]).replace("_", " ") for row in found["rows"]]
-    series = {name.replace("_", " "): [row.get(name) for row in found["rows"]] for name in metrics}
+    series = {metric_name(name): [row.get(name) for row in found["rows"]] for name in metrics}
     limits = (0.0, 1.0) if all(0 <= e["value"] <= 1 for es in series.values() for e in es if e and e["value"] is not None) else None
     plot = bars("controls", "Negative controls", "control", rows, series, "value", limits=limits)
     words = (str(found["words"]),) if found.get("words") else ()
@@ -60,7 +60,7 @@ def interpretation(folders: Mapping[str, Mapping[str, Any]], places: Mapping[str
 
 def _probe(name: str, found: Mapping[str, Any]) -> Section:
     metrics = list(found["model"])
-    rows = [metric.replace("_", " ") for metric in metrics]
+    rows = [metric_name(metric) for metric in metrics]
     series = {
         "linear probe": [found["probe"].get(metric) for metric in metrics],
         name: [found["model"][metric] for metric in metrics],
@@ -86,13 +86,14 @@ def _concepts(name: str, found: Mapping[str, Any]) -> Section:
         f"Signs dealt out by chance were called a finding {sum(a for a, _ in alarms)} times of {sum(n for _, n in alarms)}."
     )
     text += [f"Too few cases to test: {few}."] if few else []
-    return Section(f"tcav-{name}", f"{name}: which signs its diagnoses rest on", text=tuple(text), plots=tuple(plots))
+    return Section(f"tcav-{name}", f"{name}: which signs its diagnoses rest on", text=tuple(text), plots=tuple(plots), wide=True)
 
 
 def _concept_plot(name: str, number: int, part: Mapping[str, Any]) -> Plot:
     signs = sorted(part["concepts"], key=lambda row: -row["score"][0])
-    rows = [f"{row['name']}{'' if row['verdict'] in ('raises', 'lowers') else ' (not shown)'}" for row in signs]
-    scores = [_triple(row["score"], row["examples"]) for row in signs]
+    drawn = [row for row in signs if row["verdict"] != "no direction"]
+    rows = [f"{row['name']}{' (not shown)' if row['verdict'] == 'not shown' else ''}" for row in drawn]
+    scores = [_triple(row["score"], row["examples"]) for row in drawn]
     title = f"{part['name']}, {part['pictures']} pictures"
     plot = bars(f"tcav-{name}-{number}", title, "sign", rows, {"TCAV": scores}, "TCAV score", mark=0.5)
     table = Table(
@@ -112,8 +113,18 @@ def _concept_plot(name: str, number: int, part: Mapping[str, Any]) -> Plot:
         ),
         folded=True,
     )
-    told = "; ".join(f"{row['name']} {VERDICTS[row['verdict']]}" for row in signs)
-    return Plot(plot.title, plot.svg, f"{told}.", table)
+    return Plot(plot.title, plot.svg, _told(signs), table)
+
+
+def _told(signs: Sequence[Mapping[str, Any]]) -> str:
+    """Signs with an effect by name, the others by number."""
+    told = []
+    for verdict, words in VERDICTS.items():
+        names = [row["name"] for row in signs if row["verdict"] == verdict]
+        if names:
+            listed = ", ".join(names) if verdict in ("raises", "lowers") else f"{len(names)} sign{'s'[: len(names) > 1]}"
+            told.append(f"{listed}: {words}")
+    return f"{'; '.join(told)}."
 
 
 def _triple(numbers: Sequence[float], n: int | None = None) -> dict[str, Any]:
@@ -124,9 +135,8 @@ def _heat(name: str, found: Mapping[str, Any], folder: Path) -> Section:
     pictures, plots = [], []
     for row in found["rows"]:
         file = find(row["picture"], (folder,))
-        faithful = "faithful" if row["faithful"] else "NOT faithful: do not read it"
         words = (
-            f"{row['case_id']}, “{row['word']}”: {faithful} (deletion p {row['p_deletion']:.2f}, insertion p "
+            f"{row['case_id']}, “{row['word']}”: {row['verdict']} (deletion p {row['p_deletion']:.2f}, insertion p "
             f"{row['p_insertion']:.2f}); hottest cell costs {max(map(max, row['heat'])):.2f} nats"
         )
         pictures.append(Picture(data_address(file) if file else None, words))
@@ -134,8 +144,9 @@ def _heat(name: str, found: Mapping[str, Any], folder: Path) -> Section:
         plots.append(_deletion(name, found["rows"]))
     unsaid = [f"{row['case_id']} does not say “{row['word']}”." for row in found["not_said"]]
     text = (
-        f"Bright: hiding it costs the word probability. Of the first picture of a case; {found['words']}. Faithful: hiding "
-        "the bright parts first hurts more, and showing them first helps more, than 30 random orders do.",
+        "The picture, and beside it in grey with the parts that the word depends on: bright means that hiding it costs the "
+        f"word probability, full brightness at least 0.1 nats (10 %). {found['words']}. Faithful: hiding the bright parts "
+        "first hurts more, and showing them first helps more, than 30 random orders do.",
     )
     title = f"{name}: where it looks for a word"
     return Section(

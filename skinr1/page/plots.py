@@ -21,6 +21,7 @@ def bars(
     unit: str,
     mark: float | None = None,
     limits: tuple[float, float] | None = (0, 1),
+    counts: Sequence[int] | None = None,
 ) -> Plot:
     """Horizontal bars, one group a row, one bar a series, each with its interval.
 
@@ -29,9 +30,11 @@ def bars(
         first: heading of the table's first column.
         mark: where a reference line stands.
         limits: of the axis; None for what the numbers need.
+        counts: cases of each row, which stand behind its name in the drawing.
     """
-    size = (6.4, 0.9 + max(1, len(series)) * 0.17 * len(rows) + 0.12 * len(rows))
-    svg = drawing(name, size, lambda axes: _bars(axes, rows, series, unit, mark, limits), name=title)
+    labels = [f"{row} ({counts[at]})" for at, row in enumerate(rows)] if counts else rows
+    size = (5.0, 0.9 + max(1, len(series)) * 0.17 * len(rows) + 0.12 * len(rows))
+    svg = drawing(name, size, lambda axes: _bars(axes, labels, series, unit, mark, limits), name=title)
     table = estimate_table(f"{title}: the numbers", first, rows, series, folded=True)
     return Plot(title, svg, _extremes(rows, series), table)
 
@@ -55,7 +58,7 @@ def _bars(
         )
         for place, (_, estimate) in zip(places, known, strict=True):
             if estimate["low"] is not None:
-                axes.plot([estimate["low"], estimate["high"]], [place, place], color=INK, linewidth=1.1)
+                axes.plot([estimate["low"], estimate["high"]], [place, place], color=INK, linewidth=1.3, marker="|", ms=5)
         missing = [at for at, e in enumerate(estimates) if e is None or e["value"] is None]
         for at in missing:
             place = at + (number - (len(series) - 1) / 2) * thick

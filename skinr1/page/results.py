@@ -7,8 +7,16 @@ from typing import Any
 
 from skinr1.metrics.catalogue import HEADLINE
 from skinr1.metrics.outcomes import Outcome
-from skinr1.page.content import Plot, Section, Table, cell
+from skinr1.page.content import Plot, Section, Table, cell, metric_name
 from skinr1.page.plots import Line, bars, lines
+
+SHORT = {
+    "valid_report_rate": "Answers in the form that was asked for",
+    "top1": "The exact diagnosis",
+    "level_1_accuracy": "The right main group (level 1 of the tree)",
+    "malignancy_sensitivity": "Malignant lesions called malignant",
+    "malignancy_specificity": "Other lesions called something else",
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,32 @@ def results(runs: Sequence[Run], majority: str) -> Section:
     rows.append((f"always “{majority}”", *(cell(constant[name]) for name in HEADLINE)))
     headline = Table(caption, ("model", *HEADLINE.values()), tuple(rows))
     paired = [_paired(run) for run in runs]
-    return Section("results", "Results", tables=(headline,), parts=(*paired, _all(runs), _invalid(runs)))
+    return Section("results", "Results", tables=(headline, _all(runs)), parts=(*paired, _invalid(runs)))
+
+
+def in_short(run: Run) -> Section:
+    """The last model in a few sentences, each a number with its interval."""
+    metrics, told = run.scores["metrics"], []
+    for name, words in SHORT.items():
+        found = metrics.get(name)
+        if found and found["value"] is not None:
+            bounds = "" if found["low"] is None else f" [{found['low']:.0%} to {found['high']:.0%}]"
+            told.append(f"{words}: {found['value']:.0%}{bounds} of {found['n']} cases.")
+    tones = {
+        name: group["top1"]
+        for name, group in run.scores["by_tone"].items()
+        if group["top1"]["value"] is not None and name != "unknown"
+    }
+    if len(tones) > 1:
+        least = min(tones, key=lambda name: (tones[name]["value"], name))
+        most = max(tones, key=lambda name: (tones[name]["value"], name))
+        told.append(
+            f"By skin tone, the exact diagnosis lies between {tones[least]['value']:.0%} ({least}, {tones[least]['n']} "
+            f"cases) and {tones[most]['value']:.0%} ({most}, {tones[most]['n']} cases)."
+        )
+    else:
+        told.append("Skin tone: fewer than two groups, so nothing can be said about differences.")
+    return Section("short", f"In short: {run.name}", points=tuple(told))
 
 
 def _paired(run: Run) -> Section:
@@ -46,15 +79,15 @@ def _paired(run: Run) -> Section:
     return Section(f"paired-{run.name}", title, points=tuple(differences(run.scores)), absent=alone)
 
 
-def _all(runs: Sequence[Run]) -> Section:
+def _all(runs: Sequence[Run]) -> Table:
     shared = runs[0].scores["metrics"]
     rows = [
-        (name.replace("_", " "), str(found["n"]), *(cell(run.scores["metrics"].get(name)) for run in runs))
+        (metric_name(name), str(found["n"]), *(cell(run.scores["metrics"].get(name)) for run in runs))
         for name, found in shared.items()
     ]
     head = ("metric", "n", *(run.name for run in runs))
     caption = "All metrics. n is the denominator, invalid answers included. Tree distance: less is better."
-    return Section("metrics", "All metrics", tables=(Table(caption, head, tuple(rows), folded=True),))
+    return Table(caption, head, tuple(rows), folded=True)
 
 
 def _invalid(runs: Sequence[Run]) -> Section:
@@ -104,6 +137,7 @@ def difference_in_words(metric: str, found: Mapping[str, Any], other: str) -> st
 def levels(runs: Sequence[Run]) -> Section:
     """Accuracy at each level of the tree."""
     found = _numbered(runs[0], r"level_(\d+)_accuracy")
+    found = {number: name for number, name in found.items() if runs[0].scores["metrics"][name]["n"]}
     series = {run.name: [run.scores["metrics"].get(name) for name in found.values()] for run in runs}
     rows = [f"level {number}" for number in found]
     return Section(

@@ -10,7 +10,7 @@ from typing import Any
 INK = "#010203"
 # Three to one against white and near-black; under simulated protanopia, deuteranopia and tritanopia every two stay apart
 # (CIE 1976 difference of 15, the first four of 26). Markers, hatches and line styles differ too.
-COLOURS = ("#3b7dd8", "#d2691e", "#996b54", "#aa00ff", "#cc708f", "#8e9954", "#775499", "#b23674")
+COLOURS = ("#3b7dd8", "#d2691e", "#aa00ff", "#996b54", "#cc708f", "#8e9954", "#775499", "#b23674")
 
 
 def drawing(prefix: str, size: tuple[float, float], draw: Callable[[Any], None], name: str | None = None) -> str:
