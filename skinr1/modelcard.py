@@ -179,7 +179,7 @@ def _data(subject: Subject) -> Iterator[str]:
     splits = subject.splits
     yield from ("", "## Data", "")
     yield f"Splits: SHA-256 of case, patient and split `{splits.sha256}`."
-    leak = f"**Patients in more than one split: the results below are not to be trusted.**"
+    leak = f"**Patients in more than one split: {splits.straddling}. The results below are not to be trusted.**"
     yield leak if splits.straddling else "No patient is in more than one split."
     rows = tuple((name, str(count), str(splits.patients[name])) for name, count in splits.cases.items())
     yield from table_lines(Table("Cases and patients", ("split", "cases", "patients"), rows))

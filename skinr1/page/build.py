@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from skinr1.page import confidence, groups, looking, results
+from skinr1.page import confidence, fairness, further, groups, looking, results
 from skinr1.page.content import Plot, Section
 from skinr1.page.environment import environment, node_name
 from skinr1.page.gallery import INVALID, NEAR, RIGHT, WRONG, Exhibit, choose, exhibits
@@ -85,12 +85,15 @@ def sections(material: Material, taxonomy: Taxonomy) -> list[Section]:
         results.results(runs, named(runs[0].scores["majority_class"]["diagnosis"])),
         results.levels(runs),
         results.differential(runs),
+        confidence.risk(runs),
         confidence.confidence(runs),
         groups.tones(runs),
+        fairness.fairness(runs),
         groups.diagnoses(runs, named),
         groups.confusion(runs, named),
         looking.controls(material.controls),
         looking.interpretation(material.interpreted, material.places),
+        *further.further(runs),
         training(material.curves),
     ]
 

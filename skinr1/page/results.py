@@ -69,6 +69,7 @@ def in_short(run: Run) -> Section:
         )
     else:
         told.append("Skin tone: fewer than two groups, so nothing can be said about differences.")
+    told += map(str, run.scores.get("notes") or ())
     return Section("short", f"In short: {run.name}", points=tuple(told))
 
 

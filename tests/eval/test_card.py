@@ -74,7 +74,7 @@ def test_the_card_is_read_by_hugging_face_and_holds_the_runs_numbers(scored, scr
 
 def test_a_leak_is_said_aloud(scored, scripts, capsys) -> None:
     write_cases(scored / "cases2", leak=True)
-    assert "**1 patients are in more than one split" in build(scored, scripts)
+    assert "**Patients in more than one split: 1. The results" in build(scored, scripts)
     assert "warning: 1 patients" in capsys.readouterr().out
 
 
