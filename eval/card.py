@@ -22,7 +22,9 @@ class Arguments:
     """Which model, made by what, scored how."""
 
     model: Path = field(metadata={"help": "Model or adapter folder; receives README.md unless --output is given."})
-    stages: list[Path] = field(metadata={"help": "Folders of all stages that made it, in order: licences, seeds, hashes."})
+    stages: list[Path] = field(
+        metadata={"help": "Folders of all stages that made it, in order: licences, seeds, hashes."}
+    )
     cases: Path = field(metadata={"help": "Cases folder with the splits."})
     predictions: Path = field(metadata={"help": "Its predictions folder."})
     scores: Path = field(metadata={"help": "Its scores folder."})

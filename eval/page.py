@@ -80,7 +80,9 @@ def read_material(args: Arguments, taxonomy: Taxonomy) -> Material:
     if args.controls and not args.controls.is_file():
         raise UserError("file not found", str(args.controls), "Run eval/controls.py, or leave out --controls.")
     return Material(
-        runs=[Run(name, read_scores(scores / name), read_outcomes(predictions / name, taxonomy)) for name in args.models],
+        runs=[
+            Run(name, read_scores(scores / name), read_outcomes(predictions / name, taxonomy)) for name in args.models
+        ],
         curves={name: stage_curves(name, folder / "metrics.jsonl") for name, folder in stages.items()},
         folders=(args.cases or args.run / "cases", *(predictions / name for name in args.models)),
         controls=read_json(args.controls or args.run / "controls" / last / CONTROLS),

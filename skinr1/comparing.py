@@ -64,7 +64,7 @@ def compare(
     """All runs side by side, every pair tested.
 
     Raises:
-        UserError: fewer than 2 or more than 8 runs, runs on different cases, or too few permutations for that many tests.
+        UserError: fewer than 2 or more than 8 runs, other cases, or too few permutations for that many tests.
     """
     if not FEWEST <= len(runs) <= MOST:
         raise UserError(f"{len(runs)} run(s) to compare", ", ".join(runs), f"Give {FEWEST} to {MOST}.")

@@ -160,14 +160,20 @@ def _lines(subject: Subject) -> Iterator[str]:
     yield from ("", "## What it is", "")
     base = f"`{subject.base_model}`" if subject.base_model else "a model that was trained from nothing"
     kind = "A LoRA adapter of" if subject.adapter else "Full weights of"
-    yield f"{kind} {base}. It looks at skin pictures, reasons in `<think>` and writes one JSON report whose diagnoses are"
-    yield f"paths of the taxonomy {plain(subject.taxonomy.version)} (`{subject.taxonomy.hash}`)."
+    yield f"{kind} {base}. It looks at skin pictures, reasons in `<think>` and writes one JSON report, whose"
+    yield f"diagnoses are paths of the taxonomy {plain(subject.taxonomy.version)} (`{subject.taxonomy.hash}`)."
     yield from _data(subject)
     yield from _results(subject)
     yield from _fairness(subject)
     yield from _controls(subject)
     yield from _limits(subject)
-    yield from ("", "## Made by", "", f"skinr1 {__version__}; the inputs of every stage, by hash, are in its `manifest.json`:", "")
+    yield from (
+        "",
+        "## Made by",
+        "",
+        f"skinr1 {__version__}; the inputs of every stage, by hash, are in its `manifest.json`:",
+        "",
+    )
     rows = tuple(
         (name, str(made["stage"]), str(made["skinr1"]), str(made.get("seed")), str(made.get("taxonomy")))
         for name, made in subject.stages.items()
@@ -193,8 +199,8 @@ def _data(subject: Subject) -> Iterator[str]:
 def _results(subject: Subject) -> Iterator[str]:
     scores = subject.scores
     yield from ("", "## Results", "")
-    yield f"{scores['n']} cases of {scores['patients']} patients. 95 % intervals resample patients ({scores['resamples']} times);"
-    yield "an invalid answer counts as wrong everywhere."
+    yield f"{scores['n']} cases of {scores['patients']} patients. 95 % intervals resample patients "
+    yield f"({scores['resamples']} times); an invalid answer counts as wrong everywhere."
     constant = scores["majority_class"]["metrics"]
     rows = tuple(
         (metric_name(name), str(found["n"]), cell(found, ".3f"), cell(constant.get(name), ".3f"))
@@ -213,7 +219,9 @@ def _fairness(subject: Subject) -> Iterator[str]:
         (name, str(group["n"]), cell(group["top1"], ".3f"), cell(group["hierarchical_f"], ".3f"))
         for name, group in groups.items()
     )
-    yield from table_lines(Table("By skin tone, not adjusted for diagnoses", ("tone", "n", "top-1", "hierarchical F"), rows))
+    yield from table_lines(
+        Table("By skin tone, not adjusted for diagnoses", ("tone", "n", "top-1", "hierarchical F"), rows)
+    )
 
 
 def _controls(subject: Subject) -> Iterator[str]:
@@ -231,5 +239,5 @@ def _limits(subject: Subject) -> Iterator[str]:
     yield f"- {subject.scores['inconsistent']} valid reports contradict themselves."
     yield "- Stated probabilities are what the model writes; they are calibrated only where the results say so."
     yield "- Signs are a closed vocabulary and diagnoses a closed tree. What lies outside cannot be said."
-    yield "- Groups that are small or absent above have not been tested; the absence of a shown difference is no proof of fairness."
+    yield "- Groups that are small or absent above have not been tested. No shown difference is no proof of fairness."
     yield "- Results hold for cases like those of the split above, and for no clinic."

@@ -33,7 +33,9 @@ class Arguments:
     parts: list[str] = field(default_factory=lambda: [*PARTS], metadata={"help": f"Of {', '.join(PARTS)}."})
     layer: int = field(default=-1, metadata={"help": "Block of the vision tower; from the end when negative."})
     pool: int = field(default=2000, metadata={"help": "At most so many cases to learn a probe or directions from."})
-    concepts: list[str] = field(default_factory=list, metadata={"help": "Signs to test; default: all with enough cases."})
+    concepts: list[str] = field(
+        default_factory=list, metadata={"help": "Signs to test; default: all with enough cases."}
+    )
     classes: list[str] = field(
         default_factory=list, metadata={"help": "Diagnoses to test them on; default: the three most frequent."}
     )
@@ -43,7 +45,9 @@ class Arguments:
     words: list[str] = field(
         default_factory=list, metadata={"help": "Words of the answer to map; default: the first sign it names."}
     )
-    case_ids: list[str] = field(default_factory=list, metadata={"help": "Cases to map; default: one of each diagnosis."})
+    case_ids: list[str] = field(
+        default_factory=list, metadata={"help": "Cases to map; default: one of each diagnosis."}
+    )
     heat_cases: int = field(default=6, metadata={"help": "How many cases are mapped when none is named."})
     window: int = field(default=2, metadata={"help": "Side of the hiding square, in visual tokens."})
     batch: int = field(default=8, metadata={"help": "Pictures the model sees at once."})

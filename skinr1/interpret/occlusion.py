@@ -83,6 +83,8 @@ def heat_map(score: Score, shape: tuple[int, int], window: int = 2) -> tuple[flo
 
 def faithfulness(score: Score, heat: Array, orders: int = ORDERS, steps: int = STEPS, seed: int = 17) -> Faithfulness:
     """The deletion and insertion test; asks for 2 (orders + 1) (steps + 1) scores."""
+    from scipy.integrate import trapezoid
+
     chance = np.random.default_rng(seed)
     cells = heat.size
     steps = min(steps, cells)
@@ -97,7 +99,7 @@ def faithfulness(score: Score, heat: Array, orders: int = ORDERS, steps: int = S
             masks += [first, ~first]
     curves = score(masks).reshape(len(ranked), len(counts), 2)
     shares = counts / cells
-    areas = np.trapezoid(curves, shares, axis=1)
+    areas: Array = np.asarray(trapezoid(curves, shares, axis=1))
     return Faithfulness(
         shares=shares,
         deletion=curves[0, :, 0],

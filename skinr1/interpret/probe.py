@@ -33,7 +33,7 @@ class Probed:
 def probe(train: Array, labels: Sequence[str], groups: Sequence[str], test: Array, seed: int = 17) -> Probed:
     """Logistic regression on standardised activations, (cases, width).
 
-    No patient is in two folds of the cross-validation; that none is in both ``train`` and ``test`` is the caller's care.
+    No patient is in two folds of the cross-validation; that none is in ``train`` and ``test`` is the caller's care.
 
     Raises:
         UserError: fewer than two labels, or too few patients for the cross-validation.

@@ -63,8 +63,8 @@ class Scorer:
         """Log-probability of the phrase, in nats, for every variant of the pictures; all variants of one size."""
         found = []
         for start in range(0, len(variants), self.batch):
-            inputs, tokens = self._inputs(question, variants[start : start + self.batch], phrase)
-            found.append(self._summed(inputs, tokens).double().cpu().numpy())
+            inputs, tokens = self.encode(question, variants[start : start + self.batch], phrase)
+            found.append(self.log_probability(inputs, tokens).double().cpu().numpy())
         return np.concatenate(found)
 
     def gradient(self, question: str, pictures: Pictures, phrase: Phrase, layer: int) -> tuple[float, Array]:
@@ -76,9 +76,9 @@ class Scorer:
         Returns:
             nats, and (width of the layer,).
         """
-        inputs, tokens = self._inputs(question, [pictures], phrase)
+        inputs, tokens = self.encode(question, [pictures], phrase)
         with self._captured(layer, leaf=True) as caught, torch.enable_grad():
-            value = self._summed(inputs, tokens).sum()
+            value = self.log_probability(inputs, tokens).sum()
             (slope,) = torch.autograd.grad(value, caught[0])
         return float(value.detach()), slope.sum(dim=0).double().cpu().numpy()
 
@@ -92,8 +92,8 @@ class Scorer:
             )
         return caught[0].mean(dim=0).double().cpu().numpy()
 
-    def _inputs(self, question: str, variants: Sequence[Pictures], phrase: Phrase) -> tuple[dict[str, Any], list[int]]:
-        """What the model is given, and where the phrase's tokens are, counted from the end."""
+    def encode(self, question: str, variants: Sequence[Pictures], phrase: Phrase) -> tuple[dict[str, Any], list[int]]:
+        """What the model is given for variants of one size, and where the phrase's tokens are, from the end."""
         text = self.processor.apply_chat_template(
             prompts.messages(question, len(variants[0])), tokenize=False, add_generation_prompt=True
         )
@@ -110,8 +110,8 @@ class Scorer:
                 inputs[name] = torch.cat([inputs[name], tensor], dim=1)
         return {name: tensor.to(self.device) for name, tensor in inputs.items()}, [at - len(ids) for at in said]
 
-    def _summed(self, inputs: dict[str, Any], tokens: list[int]) -> torch.Tensor:
-        """(variants,) summed log-probability of the tokens; a token is predicted one place before it."""
+    def log_probability(self, inputs: dict[str, Any], tokens: list[int]) -> torch.Tensor:
+        """(variants,) summed log-probability of the tokens, with its gradient; each is predicted one place before."""
         logits = self.model(**inputs, logits_to_keep=1 - tokens[0]).logits.float().log_softmax(dim=-1)
         ids = inputs["input_ids"]
         return torch.stack([logits[:, at - 1].gather(1, ids[:, at, None])[:, 0] for at in tokens]).sum(dim=0)

@@ -40,9 +40,7 @@ Watch = Callable[..., Iterable[Any]]
 class Study:
     """One model on one setting; activations of a case are computed once."""
 
-    def __init__(
-        self, scorer: Scorer, setting: Setting, taxonomy: Taxonomy, layer: int, seed: int, output: Path
-    ):
+    def __init__(self, scorer: Scorer, setting: Setting, taxonomy: Taxonomy, layer: int, seed: int, output: Path):
         self.scorer, self.setting, self.taxonomy = scorer, setting, taxonomy
         self.layer, self.seed, self.output = layer, seed, output
         self._known: dict[str, NDArray[np.float64]] = {}
@@ -123,7 +121,7 @@ class Study:
         usual = int(np.median([found.sum() for found in flags.values()]))
         chance = tcav.dealt_out(usual, pool, rounds, self.seed)
         chosen = list(classes) or self._frequent()
-        tests, made = len(flags) * len(chosen), []
+        tests, made = len(flags) * len(chosen), list[dict[str, Any]]()
         for node in chosen:
             name = self.taxonomy.node(node).name
             shown = [case for case, _ in self.setting.answered if node in case.diagnoses][:size]

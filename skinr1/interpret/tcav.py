@@ -1,4 +1,4 @@
-"""Testing with concept activation vectors (TCAV; Kim et al. 2018, arXiv 1711.11279), on activations and gradients alone.
+"""Testing with concept activation vectors (TCAV; Kim et al. 2018, arXiv 1711.11279), on stored activations.
 
 A direction is the normal of a linear classifier between pictures with a sign and random pictures without it. The TCAV
 score of a class is the share of its pictures whose answer gets more probable along the direction. Both are drawn anew
@@ -83,7 +83,7 @@ def direction(positive: Array, negative: Array) -> Array:
 
 
 def tcav_scores(gradients: Array, normals: Array) -> Array:
-    """(rounds,) share of the class's pictures whose answer gets more probable along each of the (rounds, width) normals.
+    """(rounds,) share of the class's pictures whose answer gets more probable along each (rounds, width) normal.
 
     Args:
         gradients: (pictures, width).

@@ -48,7 +48,9 @@ def in_words(found: Mapping[str, Any]) -> Section:
     """What the tests show, and how much they could not."""
     shown = [pair for pair in found["pairs"] if pair["differs"] and pair["metric"] in HIGHLIGHT]
     points = [_sentence(pair) for pair in shown]
-    points = points or ["No difference of a headline metric is shown between any two runs. That does not prove equality."]
+    points = points or [
+        "No difference of a headline metric is shown between any two runs. That does not prove equality."
+    ]
     text = (
         f"{found['tests']} tests: all pairs of runs, all metrics below. p is a paired permutation test over patients "
         f"({found['permutations']:,} permutations), adjusted by Holm over all of them; McNemar’s test takes cases for "
@@ -77,7 +79,9 @@ def side_by_side(found: Mapping[str, Any]) -> Section:
         (metric_name(key), str(next(iter(runs.values()))[key]["n"]), *(cell(metrics[key]) for metrics in runs.values()))
         for key in names
     )
-    table = Table("All metrics; n is the denominator, invalid answers included", ("metric", "n", *runs), every, folded=True)
+    table = Table(
+        "All metrics; n is the denominator, invalid answers included", ("metric", "n", *runs), every, folded=True
+    )
     series = {name: [metrics[key] for key in HEADLINE] for name, metrics in runs.items()}
     plot = bars("headline", "Headline", "metric", list(HEADLINE.values()), series, "value")
     return Section("runs", "Side by side", tables=(headline, table), plots=(plot,))

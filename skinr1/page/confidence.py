@@ -18,8 +18,10 @@ def confidence(runs: Sequence[Run]) -> Section:
     reliable = _reliability(known)
     abstaining = _risk_coverage(known)
     text = (
-        "Left: of the answers stated with about the same probability, how many are right; on the dotted line the two agree, "
-        "below it the model is too sure. Right: the share of errors when only the surest answers are given.",
+        "Reliability: of the answers stated with about the same probability, how many are right; on the dotted "
+        "line the two "
+        "agree, below it the model is too sure. Risk and coverage: the share of errors when only the surest "
+        "answers are given.",
     )
     points = [sentence for name, found in known.items() for sentence in _sentences(name, found)]
     plots = tuple(plot for plot in (reliable, abstaining) if plot)
@@ -42,7 +44,9 @@ def _reliability(known: Mapping[str, Mapping[str, Any]]) -> Plot | None:
             rows.append((stated, name, str(one["n"]), _number(one["confidence"]), cell(right)))
     if not series:
         return None
-    table = Table("Reliability: the numbers", ("stated", "model", "n", "mean stated", "right"), tuple(rows), folded=True)
+    table = Table(
+        "Reliability: the numbers", ("stated", "model", "n", "mean stated", "right"), tuple(rows), folded=True
+    )
     names = ("probability that is stated", "share that is right")
     return lines("reliability", "Reliability", series, names, ((0, 1), (0, 1)), diagonal=True, table=table)
 
@@ -55,11 +59,14 @@ def _risk_coverage(known: Mapping[str, Mapping[str, Any]]) -> Plot | None:
         if curve:
             series[name] = Line([one["coverage"] for one in curve], [one["risk"] for one in curve])
             rows += [
-                (f"{one['coverage']:.2f}", name, _number(one["confidence"]), f"{one['risk']:.2f}") for one in _few(curve)
+                (f"{one['coverage']:.2f}", name, _number(one["confidence"]), f"{one['risk']:.2f}")
+                for one in _few(curve)
             ]
     if not series:
         return None
-    table = Table("Risk and coverage: the numbers", ("answered", "model", "from confidence", "wrong"), tuple(rows), True)
+    table = Table(
+        "Risk and coverage: the numbers", ("answered", "model", "from confidence", "wrong"), tuple(rows), True
+    )
     names = ("share of cases answered", "share of these that is wrong")
     return lines("risk-coverage", "Risk and coverage", series, names, ((0, 1), (0, 1)), table=table)
 
@@ -75,7 +82,8 @@ def _sentences(name: str, found: Mapping[str, Any]) -> list[str]:
     told = []
     if fitted := found.get("temperature"):
         told.append(
-            f"{name}: temperature {fitted['temperature']:.2f}, fitted on {fitted['cases']} validation cases, moves ECE from "
+            f"{name}: temperature {fitted['temperature']:.2f}, fitted on {fitted['cases']} validation cases, moves "
+            "ECE from "
             f"{fitted['ece_before']:.3f} to {fitted['ece_after']:.3f} and Brier from {fitted['brier_before']:.3f} to "
             f"{fitted['brier_after']:.3f}."
         )
@@ -83,7 +91,9 @@ def _sentences(name: str, found: Mapping[str, Any]) -> list[str]:
 
 
 def _tables(name: str, found: Mapping[str, Any]) -> list[Table]:
-    tables = []
+    tables: list[Table] = []
+    rows: tuple[tuple[str, ...], ...]
+    head: tuple[str, ...]
     if sets := found.get("conformal"):
         rows = tuple(
             (
@@ -113,10 +123,12 @@ def risk(runs: Sequence[Run]) -> Section:
     if not known:
         return Section("risk", "Malignancy", absent="These scores hold no operating point.")
     rows = tuple(
-        (name, *(cell(found.get(key)) for key in ("sensitivity", "specificity", "auroc"))) for name, found in known.items()
+        (name, *(cell(found.get(key)) for key in ("sensitivity", "specificity", "auroc")))
+        for name, found in known.items()
     )
     first = next(iter(known.values()))
-    caption = f"{str(first['positive']).capitalize()} or not; the answer counts by: {str(first['decision']).replace('_', ' ')}"
+    positive, decision = str(first["positive"]).capitalize(), str(first["decision"]).replace("_", " ")
+    caption = f"{positive} or not; the answer counts by: {decision}"
     table = Table(caption, ("model", "sensitivity", "specificity", "AUROC"), rows)
     series = {
         name: Line([point[1] for point in found["roc"]], [point[2] for point in found["roc"]])

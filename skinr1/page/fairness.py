@@ -20,7 +20,8 @@ def fairness(runs: Sequence[Run]) -> Section:
         words = "These scores hold no groups beside skin tone: score again with this version of eval/score.py."
         return Section("groups", "Differences between groups", absent=words)
     text = (
-        "Bars are top-1 with intervals over patients. A gap is the largest minus the smallest group that counts; unknown "
+        "Bars are top-1 with intervals over patients. A gap is the largest minus the smallest group that counts; "
+        "unknown "
         "never counts, and a small group is marked. No shown gap is no proof of fairness.",
     )
     parts = tuple(_attribute(name, found, runs[-1].name) for name in last)
@@ -32,7 +33,9 @@ def _attribute(name: str, found: Mapping[str, Mapping[str, Any]], last: str) -> 
     rows = [_row(group) for group in part["groups"]]
     counts = [group["n"] for group in part["groups"]]
     series = {
-        run: _column(own[name], [group["group"] for group in part["groups"]]) for run, own in found.items() if name in own
+        run: _column(own[name], [group["group"] for group in part["groups"]])
+        for run, own in found.items()
+        if name in own
     }
     plot = bars(f"fairness-{name}", f"Top-1 by {name} (cases)", name, rows, series, "top-1", counts=counts)
     metrics = list(part["groups"][0]["metrics"]) if part["groups"] else []

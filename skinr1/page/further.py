@@ -28,9 +28,14 @@ def _uncertain(run: Run) -> Section | None:
             series[metric_name(key)] = Line([float(x) for x, _ in known], [y or 0.0 for _, y in known])
     names = ("readers’ reliability assumed", "score")
     plots = (lines("uncertain", "Score by reliability", series, names),) if series else ()
-    told = [f"{name.replace('_', ' ')}: {_shown(found[name])}" for name in ("certainty", "reader_agreement") if found.get(name)]
+    told = [
+        f"{name.replace('_', ' ')}: {_shown(found[name])}"
+        for name in ("certainty", "reader_agreement")
+        if found.get(name)
+    ]
     text = (
-        f"Of {found['cases']} cases whose readers gave a differential: the truth itself is drawn from what the readers said, "
+        f"Of {found['cases']} cases whose readers gave a differential: the truth itself is drawn from what the "
+        "readers said, "
         "the more freely the less they are trusted (Stutz et al. 2023).",
     )
     return Section("uncertain", f"Where readers disagree: {run.name}", text, tuple(told), plots=plots)
@@ -47,7 +52,9 @@ def _morphology(run: Run) -> Section | None:
     tables = (Table("Criteria of the 7-point checklist", ("criterion", "n", "right"), rows),) if rows else ()
     score = found.get("seven_point") or {}
     points = tuple(f"7-point score, {name.replace('_', ' ')}: {_shown(value)}" for name, value in score.items())
-    return Section("morphology", f"Signs: {run.name}", (f"{found['cases']} cases with annotated signs.",), points, tables)
+    return Section(
+        "morphology", f"Signs: {run.name}", (f"{found['cases']} cases with annotated signs.",), points, tables
+    )
 
 
 def _rationale(run: Run) -> Section | None:
@@ -75,5 +82,9 @@ def _value(found: Any) -> float | None:
 
 def _shown(found: Any) -> str:
     if isinstance(found, Mapping):
-        return cell(found) if "value" in found else ", ".join(f"{k.replace('_', ' ')} {_shown(v)}" for k, v in found.items())
+        return (
+            cell(found)
+            if "value" in found
+            else ", ".join(f"{k.replace('_', ' ')} {_shown(v)}" for k, v in found.items())
+        )
     return f"{found:.2f}" if isinstance(found, float) else str(found)

@@ -37,7 +37,9 @@ def diagnoses(runs: Sequence[Run], named: Callable[[str], str]) -> Section:
     return Section(
         "diagnoses",
         "By true diagnosis",
-        tables=(_table("Top-1 and hierarchical F by true diagnosis", "diagnosis", runs, "by_diagnosis", named, folded=True),),
+        tables=(
+            _table("Top-1 and hierarchical F by true diagnosis", "diagnosis", runs, "by_diagnosis", named, folded=True),
+        ),
         plots=(bars("diagnoses", title, "diagnosis", rows, series, "top-1", counts=counts),),
     )
 
@@ -64,7 +66,9 @@ def confusion(runs: Sequence[Run], named: Callable[[str], str]) -> Section:
             (named(row), *map(str, counts)) for row, counts in zip(found["rows"], found["counts"], strict=True)
         )
         agree = frozenset(
-            (found["rows"].index(name), found["columns"].index(name)) for name in found["rows"] if name in found["columns"]
+            (found["rows"].index(name), found["columns"].index(name))
+            for name in found["rows"]
+            if name in found["columns"]
         )
         shades = tuple(tuple(count / max(1, sum(counts)) for count in counts) for counts in found["counts"])
         head = ("truth \\ answer", *map(named, found["columns"]))
@@ -72,6 +76,9 @@ def confusion(runs: Sequence[Run], named: Callable[[str], str]) -> Section:
     return Section(
         "confusion",
         f"Confusion by subtree (level {level})",
-        text=("Rows are the truth, columns the answer; cells are counts, framed where they agree and darker the larger their share of the row.",),
+        text=(
+            "Rows are the truth, columns the answer; cells are counts, framed where they agree and darker the "
+            "larger their share of the row.",
+        ),
         tables=tuple(tables),
     )

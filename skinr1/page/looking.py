@@ -26,10 +26,14 @@ def controls(found: Mapping[str, Any] | None) -> Section:
     metrics = list(named)
     rows = [str(row["name"]).replace("_", " ") for row in found["rows"]]
     series = {metric_name(name): [row.get(name) for row in found["rows"]] for name in metrics}
-    limits = (0.0, 1.0) if all(0 <= e["value"] <= 1 for es in series.values() for e in es if e and e["value"] is not None) else None
+    limits = (
+        (0.0, 1.0)
+        if all(0 <= e["value"] <= 1 for es in series.values() for e in es if e and e["value"] is not None)
+        else None
+    )
     plot = bars("controls", "Negative controls", "control", rows, series, "value", limits=limits)
-    words = (str(found["words"]),) if found.get("words") else ()
-    return Section(section.id, section.title, text=words, plots=(plot,))
+    text = (str(found["words"]),) if found.get("words") else ()
+    return Section(section.id, section.title, text=text, plots=(plot,))
 
 
 def _estimated(value: Any) -> bool:
@@ -52,7 +56,8 @@ def interpretation(folders: Mapping[str, Mapping[str, Any]], places: Mapping[str
         parts += [_concepts(name, found["tcav"])] if "tcav" in found else []
         parts += [_heat(name, found["heat"], places[name])] if "heat" in found else []
     text = (
-        "These show what the score of a word depends on in this model. They do not show that the reasoning is right, nor "
+        "These show what the score of a word depends on in this model. They do not show that the reasoning is "
+        "right, nor "
         "what causes a disease.",
     )
     return Section("interpretation", title, text=text, parts=tuple(parts))
@@ -77,16 +82,20 @@ def _concepts(name: str, found: Mapping[str, Any]) -> Section:
     plots = [_concept_plot(name, number, part) for number, part in enumerate(found["classes"])]
     few = ", ".join(f"{sign} {count}" for sign, count in sorted(found["too_few"].items()))
     text = [
-        f"TCAV at block {found['layer']}: the share of a diagnosis' pictures for which more of a sign makes the name of the "
+        f"TCAV at block {found['layer']}: the share of a diagnosis' pictures for which more of a sign makes the "
+        "name of the "
         f"diagnosis more probable; bars span {found['rounds']} random sets. Dashed: 0.5, no preference. "
         f"Bonferroni over {found['tests']} comparisons.",
     ]
     alarms = [part["false_alarms"] for part in found["classes"]]
     text.append(
-        f"Signs dealt out by chance were called a finding {sum(a for a, _ in alarms)} times of {sum(n for _, n in alarms)}."
+        f"Signs dealt out by chance were called a finding {sum(false for false, _ in alarms)} times of "
+        f"{sum(n for _, n in alarms)}."
     )
     text += [f"Too few cases to test: {few}."] if few else []
-    return Section(f"tcav-{name}", f"{name}: which signs its diagnoses rest on", text=tuple(text), plots=tuple(plots), wide=True)
+    return Section(
+        f"tcav-{name}", f"{name}: which signs its diagnoses rest on", text=tuple(text), plots=tuple(plots), wide=True
+    )
 
 
 def _concept_plot(name: str, number: int, part: Mapping[str, Any]) -> Plot:
@@ -122,7 +131,9 @@ def _told(signs: Sequence[Mapping[str, Any]]) -> str:
     for verdict, words in VERDICTS.items():
         names = [row["name"] for row in signs if row["verdict"] == verdict]
         if names:
-            listed = ", ".join(names) if verdict in ("raises", "lowers") else f"{len(names)} sign{'s'[: len(names) > 1]}"
+            listed = (
+                ", ".join(names) if verdict in ("raises", "lowers") else f"{len(names)} sign{'s'[: len(names) > 1]}"
+            )
             told.append(f"{listed}: {words}")
     return f"{'; '.join(told)}."
 
@@ -144,14 +155,14 @@ def _heat(name: str, found: Mapping[str, Any], folder: Path) -> Section:
         plots.append(_deletion(name, found["rows"]))
     unsaid = [f"{row['case_id']} does not say “{row['word']}”." for row in found["not_said"]]
     text = (
-        "The picture, and beside it in grey with the parts that the word depends on: bright means that hiding it costs the "
-        f"word probability, full brightness at least 0.1 nats (10 %). {found['words']}. Faithful: hiding the bright parts "
+        "The picture, and beside it in grey with the parts that the word depends on: bright means that hiding it "
+        "costs the "
+        f"word probability, full brightness at least 0.1 nats (10 %). {found['words']}. Faithful: hiding the "
+        "bright parts "
         "first hurts more, and showing them first helps more, than 30 random orders do.",
     )
     title = f"{name}: where it looks for a word"
-    return Section(
-        f"heat-{name}", title, text=text, points=tuple(unsaid), pictures=tuple(pictures), plots=tuple(plots)
-    )
+    return Section(f"heat-{name}", title, text=text, points=tuple(unsaid), pictures=tuple(pictures), plots=tuple(plots))
 
 
 def _deletion(name: str, rows: Sequence[Mapping[str, Any]]) -> Plot:

@@ -73,7 +73,8 @@ def table_lines(table: Table) -> Iterator[str]:
 
 
 def _exhibit(exhibit: Exhibit) -> Iterator[str]:
-    yield f"- **{plain(exhibit.names)}** ({plain(exhibit.case_id)}; {plain(exhibit.condition)}, skin tone {exhibit.skin_tone})"
+    facts = f"{plain(exhibit.case_id)}; {plain(exhibit.condition)}, skin tone {plain(exhibit.skin_tone)}"
+    yield f"- **{plain(exhibit.names)}** ({facts})"
     yield from (f"    - {line}" for reply in exhibit.replies for line in _reply(reply, exhibit.replies))
 
 

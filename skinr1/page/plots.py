@@ -58,7 +58,9 @@ def _bars(
         )
         for place, (_, estimate) in zip(places, known, strict=True):
             if estimate["low"] is not None:
-                axes.plot([estimate["low"], estimate["high"]], [place, place], color=INK, linewidth=1.3, marker="|", ms=5)
+                axes.plot(
+                    [estimate["low"], estimate["high"]], [place, place], color=INK, linewidth=1.3, marker="|", ms=5
+                )
         missing = [at for at, e in enumerate(estimates) if e is None or e["value"] is None]
         for at in missing:
             place = at + (number - (len(series) - 1) / 2) * thick
@@ -104,9 +106,7 @@ def lines(
         whole: the horizontal axis counts whole things.
         table: the numbers, where they are more than the points of the lines.
     """
-    svg = drawing(
-        name, (4.6, 3.3), lambda axes: _lines(axes, series, axes_names, limits, diagonal, whole), name=title
-    )
+    svg = drawing(name, (4.6, 3.3), lambda axes: _lines(axes, series, axes_names, limits, diagonal, whole), name=title)
     words = "; ".join(
         f"{label} from {line.y[0]:.2f} at {line.x[0]:.3g} to {line.y[-1]:.2f} at {line.x[-1]:.3g}"
         for label, line in series.items()
@@ -151,7 +151,14 @@ def _lines(
         if line.low is not None and line.high is not None:
             axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.15, linewidth=0)
         axes.plot(
-            line.x, line.y, color=colour, linestyle=style, marker=marker, markersize=4, linewidth=1.6, label=plain(label)
+            line.x,
+            line.y,
+            color=colour,
+            linestyle=style,
+            marker=marker,
+            markersize=4,
+            linewidth=1.6,
+            label=plain(label),
         )
     axes.set_xlabel(names[0])
     axes.set_ylabel(names[1])
@@ -164,7 +171,12 @@ def _lines(
     axes.grid(color="#888888", alpha=0.25, linewidth=0.6)
     if len(series) > 1:
         axes.legend(
-            frameon=False, fontsize=8, handlelength=3, loc="lower left", bbox_to_anchor=(0, 1), ncols=min(len(series), 3)
+            frameon=False,
+            fontsize=8,
+            handlelength=3,
+            loc="lower left",
+            bbox_to_anchor=(0, 1),
+            ncols=min(len(series), 3),
         )
 
 

@@ -100,7 +100,8 @@ def _invalid(runs: Sequence[Run]) -> Section:
         self_ = "itself" if scores["inconsistent"] == 1 else "themselves"
         points.append(
             f"{run.name}: {invalid} invalid of {scores['n']} answers{': ' + reasons if reasons else ''} · "
-            f"{scores['cut_off']} cut off at the token limit · {scores['inconsistent']} valid but contradicting {self_}."
+            f"{scores['cut_off']} cut off at the token limit · {scores['inconsistent']} valid but contradicting "
+            f"{self_}."
         )
     return Section("invalid", "Answers outside the contract, and contradictions inside it", points=tuple(points))
 
@@ -189,6 +190,8 @@ def _absent(section: Section, words: str) -> Section:
 
 def plots_or_absent(section: Section, plots: Sequence[Plot], words: str) -> Section:
     """The section with its plots; without any, the sentence that says why."""
-    return Section(section.id, section.title, section.text, section.points, plots=tuple(plots)) if plots else (
-        _absent(section, words)
+    return (
+        Section(section.id, section.title, section.text, section.points, plots=tuple(plots))
+        if plots
+        else (_absent(section, words))
     )

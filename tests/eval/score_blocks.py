@@ -51,7 +51,8 @@ def blocks(skill: float = 0.7) -> dict[str, Any]:
     ]
     invalid = {"low": None, "high": None, "n": 3, "confidence": None, "accuracy": 0.0}
     curve = [
-        {"confidence": 1 - at / 50, "coverage": at / 50, "risk": (1 - skill) * math.sqrt(at / 50)} for at in range(1, 51)
+        {"confidence": 1 - at / 50, "coverage": at / 50, "risk": (1 - skill) * math.sqrt(at / 50)}
+        for at in range(1, 51)
     ]
     tones = [group("1", 40, 0.5), group("6", 30, 0.7), group("unknown", 14, 0.6, unknown=True)]
     sexes = [group("female", 30, 0.6), group("male", 4, 0.5, small=True)]

@@ -40,7 +40,12 @@ def build(run: Path, scripts, *more: str) -> str:
     licences = {"CC-BY-4.0": 40, "CC-BY-NC-SA-4.0": 7}
     write_manifest(run / "trajectories", "trajectories", config={}, licences=licences, notes=["rendered, not clinical"])
     write_manifest(model, "sft", config={}, licences={"CC-BY-4.0": 30}, seed=17, taxonomy_hash="abc")
-    places = {"model": model, "cases": run / "cases2", "predictions": run / "predictions/sft", "scores": run / "scores/sft"}
+    places = {
+        "model": model,
+        "cases": run / "cases2",
+        "predictions": run / "predictions/sft",
+        "scores": run / "scores/sft",
+    }
     options = [f"--{name}={place}" for name, place in places.items()]
     stages = ["--stages", str(run / "trajectories"), str(model)]
     scripts["card"].main([*options, *stages, f"--taxonomy={run}/taxonomy.yaml", *more])

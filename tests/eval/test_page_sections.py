@@ -114,7 +114,9 @@ def test_a_group_instead_of_its_member_is_wrong_at_the_level_not_said(run, tree)
     text = row["text"].replace('"diagnosis": "' + row["diagnoses"][0], '"diagnosis": "neoplasm/benign', 1)
     parse(text, tree)
     folder = run / "coarse"
-    write_jsonl(folder / "predictions.jsonl", [row | {"text": text, "diagnoses": ["neoplasm/benign/melanocytic/common_nevus"]}])
+    write_jsonl(
+        folder / "predictions.jsonl", [row | {"text": text, "diagnoses": ["neoplasm/benign/melanocytic/common_nevus"]}]
+    )
     write_manifest(folder, "predict", config={})
     (outcome,) = read_outcomes(folder, tree)
     assert outcome.predicted == "neoplasm/benign"
@@ -122,10 +124,21 @@ def test_a_group_instead_of_its_member_is_wrong_at_the_level_not_said(run, tree)
 
 
 def test_interpretation_shows_verdicts_and_numbers(tmp_path) -> None:
-    sign = {"name": "scale", "examples": 9, "auroc": [0.8, 0.6, 0.9], "score": [0.9, 0.7, 1.0], "control": 0.5, "p": 0.001}
-    signs = [sign | {"p_adjusted": 0.004, "verdict": "raises"}, sign | {"name": "crust", "p_adjusted": 1, "verdict": "no direction"}]
+    sign = {
+        "name": "scale",
+        "examples": 9,
+        "auroc": [0.8, 0.6, 0.9],
+        "score": [0.9, 0.7, 1.0],
+        "control": 0.5,
+        "p": 0.001,
+    }
+    signs = [
+        sign | {"p_adjusted": 0.004, "verdict": "raises"},
+        sign | {"name": "crust", "p_adjusted": 1, "verdict": "no direction"},
+    ]
     tcav = {"layer": 1, "rounds": 30, "tests": 2, "pool": 50, "too_few": {"wheal": 1},
-            "classes": [{"node": "a", "name": "psoriasis", "pictures": 7, "concepts": signs, "false_alarms": [1, 20]}]}  # fmt: skip
+            "classes": [{"node": "a", "name": "psoriasis", "pictures": 7, "concepts": signs,
+                         "false_alarms": [1, 20]}]}  # fmt: skip
     heat = {"rows": [{"case_id": "c1", "word": "scale", "verdict": "faithful", "p_deletion": 0.03, "p_insertion": 0.03,
                       "heat": [[0.1, 1.2]], "picture": "maps/none.png", "shares": [0, 1], "deletion": [-1, -4],
                       "random_deletion": [-1, -3], "log_probability": -1}],

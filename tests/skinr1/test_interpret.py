@@ -83,7 +83,9 @@ def world(seed: int, cases: int = 240) -> tuple[tcav.Pool, dict[str, np.ndarray]
     """Activations in which one sign is the first axis, another the second; the class rises along the first and falls
     along the second. Two pictures a patient."""
     chance = np.random.default_rng(seed)
-    flags = {name: np.repeat(chance.random(cases // 2) < 0.3, 2) for name in ("causal", "contrary", "idle", "dealt out")}
+    flags = {
+        name: np.repeat(chance.random(cases // 2) < 0.3, 2) for name in ("causal", "contrary", "idle", "dealt out")
+    }
     activations = chance.normal(size=(cases, WIDTH))
     for axis, name in enumerate(("causal", "contrary", "idle")):
         activations[:, axis] += 3 * flags[name]
@@ -158,9 +160,7 @@ def test_the_planted_cell_gets_the_heat(rows: int, columns: int, data: st.DataOb
     base, heat = occlusion.heat_map(planted(spot), (rows, columns))
     assert base == 0 and heat.shape == (rows, columns)
     assert heat[spot] == heat.max() > 5
-    assert occlusion.heat_map(planted(spot), (rows, columns), window=1)[1].argmax() == (
-        spot[0] * columns + spot[1]
-    )
+    assert occlusion.heat_map(planted(spot), (rows, columns), window=1)[1].argmax() == (spot[0] * columns + spot[1])
 
 
 def test_a_true_map_is_faithful_and_a_made_up_one_is_not() -> None:

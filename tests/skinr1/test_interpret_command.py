@@ -50,7 +50,9 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     folder: Path = tmp_path_factory.mktemp(request.param)
     runs.write_base(folder / "base", request.param)
     cases = write_cases(folder / "cases")
-    rows = [prediction_row(c, Completion(runs.answer(c.diagnoses[0]), "stop"), TREE) for c in cases if c.split == "test"]
+    rows = [
+        prediction_row(c, Completion(runs.answer(c.diagnoses[0]), "stop"), TREE) for c in cases if c.split == "test"
+    ]
     write_jsonl(folder / "predictions" / "predictions.jsonl", rows)
     write_manifest(folder / "predictions", "predict", config={})
     return folder
@@ -63,7 +65,9 @@ def arguments(run: Path, *more: str) -> list[str]:
 
 def test_the_folder_holds_probe_concepts_and_maps(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command.main(arguments(run))
-    made = {name: json.loads((run / "out" / f"{name}.json").read_text()) for name in ("probe", "tcav", "heat", "manifest")}
+    made = {
+        name: json.loads((run / "out" / f"{name}.json").read_text()) for name in ("probe", "tcav", "heat", "manifest")
+    }
     assert made["probe"]["trained_on"] == 36 and made["probe"]["classes"] == 2
     assert made["probe"]["model"]["top1"]["value"] == 1 and made["probe"]["probe"]["top1"]["n"] == 8
     assert len(read_outcomes(run / "out" / "probe", TREE)) == 8
