@@ -143,7 +143,7 @@ def _triple(numbers: Sequence[float], n: int | None = None) -> dict[str, Any]:
 
 
 def _heat(name: str, found: Mapping[str, Any], folder: Path) -> Section:
-    pictures, plots = [], []
+    pictures = []
     for row in found["rows"]:
         file = find(row["picture"], (folder,))
         words = (
@@ -151,8 +151,8 @@ def _heat(name: str, found: Mapping[str, Any], folder: Path) -> Section:
             f"{row['p_insertion']:.2f}); hottest cell costs {max(map(max, row['heat'])):.2f} nats"
         )
         pictures.append(Picture(data_address(file) if file else None, words))
-    if found["rows"]:
-        plots.append(_deletion(name, found["rows"]))
+    moved = [row for row in found["rows"] if not row["verdict"].startswith("hardly")]
+    plots = [_curves(name, kind, moved) for kind in ("deletion", "insertion") if moved]
     unsaid = [f"{row['case_id']} does not say “{row['word']}”." for row in found["not_said"]]
     text = (
         "The picture, and beside it in grey with the parts that the word depends on: bright means that hiding it "
@@ -162,19 +162,22 @@ def _heat(name: str, found: Mapping[str, Any], folder: Path) -> Section:
         "first hurts more, and showing them first helps more, than 30 random orders do.",
     )
     title = f"{name}: where it looks for a word"
-    return Section(f"heat-{name}", title, text=text, points=tuple(unsaid), pictures=tuple(pictures), plots=tuple(plots))
+    return Section(
+        f"heat-{name}", title, text=text, points=tuple(unsaid), pictures=tuple(pictures), plots=tuple(plots), wide=True
+    )
 
 
-def _deletion(name: str, rows: Sequence[Mapping[str, Any]]) -> Plot:
-    """Mean drop over the maps, by share of the picture hidden."""
+def _curves(name: str, kind: str, rows: Sequence[Mapping[str, Any]]) -> Plot:
+    """Mean change of the word's log-probability over the maps, by share of the picture hidden or shown."""
     shares = rows[0]["shares"]
     same = [row for row in rows if row["shares"] == shares]
 
     def mean(key: str) -> list[float]:
-        drops = [[value - row["log_probability"] for value in row[key]] for row in same]
-        return [sum(column) / len(same) for column in zip(*drops, strict=True)]
+        changes = [[value - row["log_probability"] for value in row[key]] for row in same]
+        return [sum(column) / len(same) for column in zip(*changes, strict=True)]
 
-    series = {"hottest first": Line(shares, mean("deletion")), "random order": Line(shares, mean("random_deletion"))}
-    title = f"Deletion, mean of {len(same)} map{'s' if len(same) > 1 else ''}"
-    names = ("share of the picture hidden", "log-probability lost, nats")
-    return lines(f"deletion-{name}", title, series, names, limits=((0, 1), None))
+    series = {"hottest first": Line(shares, mean(kind)), "random order": Line(shares, mean(f"random_{kind}"))}
+    title = f"{kind.capitalize()}, mean of {len(same)} map{'s' if len(same) > 1 else ''}"
+    done = "hidden" if kind == "deletion" else "shown"
+    names = (f"share of the picture {done}", "change of log-probability, nats")
+    return lines(f"{kind}-{name}", title, series, names, limits=((0, 1), None))

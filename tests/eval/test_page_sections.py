@@ -141,7 +141,8 @@ def test_interpretation_shows_verdicts_and_numbers(tmp_path) -> None:
                          "false_alarms": [1, 20]}]}  # fmt: skip
     heat = {"rows": [{"case_id": "c1", "word": "scale", "verdict": "faithful", "p_deletion": 0.03, "p_insertion": 0.03,
                       "heat": [[0.1, 1.2]], "picture": "maps/none.png", "shares": [0, 1], "deletion": [-1, -4],
-                      "random_deletion": [-1, -3], "log_probability": -1}],
+                      "random_deletion": [-1, -3],
+                      "insertion": [-4, -1], "random_insertion": [-4, -1], "log_probability": -1}],
             "not_said": [{"case_id": "c2", "word": "scale"}], "words": "Of 1 map, faithful: 1"}  # fmt: skip
     found = interpretation({"m": {"tcav": tcav, "heat": heat}}, {"m": tmp_path})
     concepts, maps = found.parts
