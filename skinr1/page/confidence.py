@@ -19,9 +19,8 @@ def confidence(runs: Sequence[Run]) -> Section:
     abstaining = _risk_coverage(known)
     text = (
         "Reliability: of the answers stated with about the same probability, how many are right; on the dotted "
-        "line the two "
-        "agree, below it the model is too sure. Risk and coverage: the share of errors when only the surest "
-        "answers are given.",
+        "line the two agree, below it the model is too sure.",
+        "Risk and coverage: the share of errors when only the surest answers are given.",
     )
     points = [sentence for name, found in known.items() for sentence in _sentences(name, found)]
     plots = tuple(plot for plot in (reliable, abstaining) if plot)
@@ -83,9 +82,8 @@ def _sentences(name: str, found: Mapping[str, Any]) -> list[str]:
     if fitted := found.get("temperature"):
         told.append(
             f"{name}: temperature {fitted['temperature']:.2f}, fitted on {fitted['cases']} validation cases, moves "
-            "ECE from "
-            f"{fitted['ece_before']:.3f} to {fitted['ece_after']:.3f} and Brier from {fitted['brier_before']:.3f} to "
-            f"{fitted['brier_after']:.3f}."
+            f"ECE from {fitted['ece_before']:.3f} to {fitted['ece_after']:.3f} and Brier from "
+            f"{fitted['brier_before']:.3f} to {fitted['brier_after']:.3f}."
         )
     return told
 

@@ -21,8 +21,7 @@ def fairness(runs: Sequence[Run]) -> Section:
         return Section("groups", "Differences between groups", absent=words)
     text = (
         "Bars are top-1 with intervals over patients. A gap is the largest minus the smallest group that counts; "
-        "unknown "
-        "never counts, and a small group is marked. No shown gap is no proof of fairness.",
+        "unknown never counts, and a small group is marked. No shown gap is no proof of fairness.",
     )
     parts = tuple(_attribute(name, found, runs[-1].name) for name in last)
     return Section("groups", "Differences between groups", text, parts=parts)

@@ -35,8 +35,7 @@ def _uncertain(run: Run) -> Section | None:
     ]
     text = (
         f"Of {found['cases']} cases whose readers gave a differential: the truth itself is drawn from what the "
-        "readers said, "
-        "the more freely the less they are trusted (Stutz et al. 2023).",
+        "readers said, the more freely the less they are trusted (Stutz et al. 2023).",
     )
     return Section("uncertain", f"Where readers disagree: {run.name}", text, tuple(told), plots=plots)
 

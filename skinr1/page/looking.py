@@ -57,8 +57,7 @@ def interpretation(folders: Mapping[str, Mapping[str, Any]], places: Mapping[str
         parts += [_heat(name, found["heat"], places[name])] if "heat" in found else []
     text = (
         "These show what the score of a word depends on in this model. They do not show that the reasoning is "
-        "right, nor "
-        "what causes a disease.",
+        "right, nor what causes a disease.",
     )
     return Section("interpretation", title, text=text, parts=tuple(parts))
 
@@ -83,8 +82,7 @@ def _concepts(name: str, found: Mapping[str, Any]) -> Section:
     few = ", ".join(f"{sign} {count}" for sign, count in sorted(found["too_few"].items()))
     text = [
         f"TCAV at block {found['layer']}: the share of a diagnosis' pictures for which more of a sign makes the "
-        "name of the "
-        f"diagnosis more probable; bars span {found['rounds']} random sets. Dashed: 0.5, no preference. "
+        f"name of the diagnosis more probable; bars span {found['rounds']} random sets. Dashed: 0.5, no preference. "
         f"Bonferroni over {found['tests']} comparisons.",
     ]
     alarms = [part["false_alarms"] for part in found["classes"]]
@@ -156,10 +154,8 @@ def _heat(name: str, found: Mapping[str, Any], folder: Path) -> Section:
     unsaid = [f"{row['case_id']} does not say “{row['word']}”." for row in found["not_said"]]
     text = (
         "The picture, and beside it in grey with the parts that the word depends on: bright means that hiding it "
-        "costs the "
-        f"word probability, full brightness at least 0.1 nats (10 %). {found['words']}. Faithful: hiding the "
-        "bright parts "
-        "first hurts more, and showing them first helps more, than 30 random orders do.",
+        f"costs the word probability, full brightness at least 0.1 nats (10 %). {found['words']}.",
+        "Faithful: hiding the bright parts first hurts more than 29 of 30 random orders do, and showing them helps more.",
     )
     title = f"{name}: where it looks for a word"
     return Section(
