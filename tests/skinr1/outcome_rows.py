@@ -2,8 +2,10 @@
 
 import json
 
-from skinr1.metrics import outcomes
+from skinr1.metrics import columns_of, outcomes
+from skinr1.metrics.catalogue import Seen
 from skinr1.metrics.estimate import estimates
+from skinr1.metrics.tree import Tree
 from skinr1.taxonomy import Taxonomy
 
 TREE = Taxonomy.from_yaml("""
@@ -26,6 +28,7 @@ tree:
     children:
       eczema: {}
 """)
+ARRAYS = Tree(TREE)
 NEVUS = "neoplasm/benign/melanocytic/nevus"
 BLUE = "neoplasm/benign/melanocytic/blue_nevus"
 KERATOSIS = "neoplasm/benign/keratosis"
@@ -69,9 +72,14 @@ def row(number, truth, said, patient=None, tone=None, condition=None):
     }
 
 
+def seen(rows):
+    """Rows as the metrics see them."""
+    return Seen(columns_of(outcomes(rows, TREE), TREE), ARRAYS)
+
+
 def run(*pairs, **extra):
-    return outcomes([row(i, truth, said, **extra) for i, (truth, said) in enumerate(pairs)], TREE)
+    return seen([row(i, truth, said, **extra) for i, (truth, said) in enumerate(pairs)])
 
 
 def value(metric, results):
-    return estimates([metric], results, TREE, resamples=50)[metric.name].value
+    return estimates([metric], results, resamples=50)[metric.name].value
