@@ -6,6 +6,7 @@ from skinr1.metrics import columns_of, outcomes
 from skinr1.metrics.catalogue import Seen
 from skinr1.metrics.estimate import estimates
 from skinr1.metrics.tree import Tree
+from skinr1.seven_point import CRITERIA
 from skinr1.taxonomy import Taxonomy
 
 TREE = Taxonomy.from_yaml("""
@@ -27,6 +28,10 @@ tree:
     bucket: non_neoplastic
     children:
       eczema: {}
+  infectious:
+    bucket: non_neoplastic
+    children:
+      herpes: {contagious: true}
 """)
 ARRAYS = Tree(TREE)
 NEVUS = "neoplasm/benign/melanocytic/nevus"
@@ -35,6 +40,7 @@ KERATOSIS = "neoplasm/benign/keratosis"
 MELANOMA = "neoplasm/malignant/melanocytic/melanoma"
 BCC = "neoplasm/malignant/bcc"
 ECZEMA = "inflammatory/eczema"
+INFECTION = "infectious/herpes"
 
 
 def text(diagnosis, condition=None):
@@ -70,6 +76,24 @@ def row(number, truth, said, patient=None, tone=None, condition=None):
         "text": answer,
         "finish_reason": "stop",
     }
+
+
+def full_row(number, truth, said, **changes):
+    """A row that every metric concerns: annotated signs, a whole checklist, readers, and an answer that agrees."""
+    counting = [name for values in CRITERIA.values() for counts, name in values.values() if counts]
+    differential = [[truth, 0.6], [KERATOSIS if truth != KERATOSIS else BLUE, 0.4]]
+    report = json.loads(text(said).partition("\n")[2])
+    report["findings"] = ["irregular network", "papule"]
+    report["differential"][0]["probability"] = 1.0
+    made = {
+        **row(number, truth, said),
+        "text": f"<think>An irregular network and a papule: {TREE.node(said).name}.</think>\n{json.dumps(report)}",
+        "findings": ["irregular network", "papule"],
+        "findings_absent": [name for name in counting if name != "irregular network"],
+        "differential": differential,
+        "readers": [[[truth], [differential[1][0]]], [[truth]]],
+    }
+    return {**made, **changes}
 
 
 def seen(rows):
