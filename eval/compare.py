@@ -10,7 +10,7 @@ from pathlib import Path
 from skinr1 import config
 from skinr1.comparing import PERMUTATIONS, compare
 from skinr1.errors import UserError
-from skinr1.metrics import read_outcomes
+from skinr1.metrics import read_columns
 from skinr1.metrics.outcomes import PREDICTIONS
 from skinr1.metrics.statistics import RESAMPLES, SEED
 from skinr1.page.comparison import render_comparison
@@ -46,10 +46,11 @@ def main(argv: list[str] | None = None) -> None:
     args = config.parse(Arguments, argv, "compare")
     taxonomy = Taxonomy.load(args.taxonomy)
     runs = {
-        name: read_outcomes(folder, taxonomy) for name, folder in zip(run_names(args), args.predictions, strict=True)
+        name: read_columns(folder, taxonomy) for name, folder in zip(run_names(args), args.predictions, strict=True)
     }
     found = compare(runs, taxonomy, args.resamples, args.permutations, args.seed)
-    rendered = sum(o.row.source.startswith("rendered") for o in next(iter(runs.values())))
+    sources = next(iter(runs.values())).source
+    rendered = sum(str(sources.values[code]).startswith("rendered") for code in sources.codes)
     page = render_comparison(found, taxonomy, args.title, rendered)
     write_atomic(args.output / JSON, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     write_atomic(args.output / PAGE, page.html)

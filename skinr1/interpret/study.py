@@ -20,9 +20,10 @@ from skinr1.interpret import occlusion, tcav
 from skinr1.interpret.probe import probe
 from skinr1.interpret.scorer import Phrase, Scorer
 from skinr1.interpret.setting import Setting, one_node, read_setting
-from skinr1.metrics import Outcome, estimates, paired_differences
-from skinr1.metrics.catalogue import HEADLINE, catalogue
+from skinr1.metrics import Outcome, columns_of, estimates, paired_differences
+from skinr1.metrics.catalogue import HEADLINE, Seen, catalogue
 from skinr1.metrics.outcomes import outcomes
+from skinr1.metrics.tree import Tree
 from skinr1.page.gallery import choose
 from skinr1.predictions import PREDICTIONS, prediction_row
 from skinr1.serving.client import Completion
@@ -77,14 +78,18 @@ class Study:
         return self._beside(outcomes(rows, self.taxonomy), len(train), found.classes, found.strength)
 
     def _beside(self, probed: Sequence[Outcome], trained_on: int, classes: Sequence[str], strength: float) -> dict:
-        metrics = [metric for metric in catalogue(self.taxonomy) if metric.name in (*HEADLINE, "level_2_accuracy")]
+        tree = Tree(self.taxonomy)
+        metrics = [metric for metric in catalogue(tree) if metric.name in (*HEADLINE, "level_2_accuracy")]
         own = [outcome for _, outcome in self.setting.answered]
-        sides = {"probe": probed, "model": own}
+        sides = {
+            "probe": Seen(columns_of(list(probed), self.taxonomy), tree),
+            "model": Seen(columns_of(own, self.taxonomy), tree),
+        }
         numbers = {
-            side: {name: asdict(e) for name, e in estimates(metrics, run, self.taxonomy, seed=self.seed).items()}
+            side: {name: asdict(e) for name, e in estimates(metrics, run, seed=self.seed).items()}
             for side, run in sides.items()
         }
-        differences = paired_differences(metrics, own, probed, self.taxonomy, seed=self.seed)
+        differences = paired_differences(metrics, sides["model"], sides["probe"], seed=self.seed)
         top = differences["top1"]
         if top.low is None or top.high is None:
             words = "too few patients to compare the probe with the model"

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from skinr1.comparing import LEVEL
 from skinr1.metrics.catalogue import HEADLINE
 from skinr1.page.content import Section, Table, cell, metric_name
 from skinr1.page.environment import environment
@@ -127,7 +128,7 @@ def levels(found: Mapping[str, Any]) -> Section:
     """Accuracy at each level of the tree, all runs."""
     runs = found["runs"]
     first = next(iter(runs.values()))
-    names: Sequence[str] = [key for key in first if key.startswith("level_") and first[key]["n"]]
+    names: Sequence[str] = [key for key in first if LEVEL.fullmatch(key) and first[key]["n"]]
     rows = [name.replace("_", " ").removesuffix(" accuracy") for name in names]
     series = {name: [metrics[key] for key in names] for name, metrics in runs.items()}
     plot = bars("levels", "Accuracy by level of the tree", "level", rows, series, "share of cases")

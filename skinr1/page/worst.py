@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from skinr1.metrics.hierarchy import best_truth, shared_depth, top1, tree_distance
+from skinr1.metrics.hierarchy import shared_depth, top1
 from skinr1.metrics.outcomes import Outcome
 from skinr1.taxonomy import Bucket, Taxonomy
 
@@ -18,19 +18,34 @@ class Level:
     right: bool
 
 
-def severity(outcome: Outcome, taxonomy: Taxonomy) -> tuple[bool, bool, float, float]:
+def nearest(outcome: Outcome, taxonomy: Taxonomy) -> str:
+    """The true node with the deepest ancestor in common with the answer; then the deepest, then the smallest id."""
+    said = outcome.predicted
+
+    def fitness(node: str) -> tuple[int, int]:
+        return 0 if said is None else shared_depth(said, node, taxonomy), taxonomy.node(node).depth
+
+    return max(sorted(outcome.row.diagnoses), key=fitness)
+
+
+def severity(outcome: Outcome, taxonomy: Taxonomy) -> tuple[bool, bool, int, float]:
     """What makes an error worse, most important first.
 
     Returns:
         a malignant lesion not called malignant; a benign one called malignant; edges of the tree between answer and
-        truth; probability that the answer states for itself.
+        nearest truth; probability that the answer states for itself.
     """
     said, truth = outcome.predicted_condition, outcome.row.condition
     missed = truth is Bucket.MALIGNANT and said is not Bucket.MALIGNANT
     false_alarm = said is Bucket.MALIGNANT and truth is not None and truth is not Bucket.MALIGNANT
     entries = outcome.answer.report.differential if outcome.answer else ()
     stated = entries[0].probability if entries else 0.0
-    return missed, false_alarm, tree_distance(outcome, taxonomy), stated
+    truth_node = nearest(outcome, taxonomy)
+    distance = 0
+    if outcome.predicted is not None:
+        shared = shared_depth(outcome.predicted, truth_node, taxonomy)
+        distance = taxonomy.node(outcome.predicted).depth + taxonomy.node(truth_node).depth - 2 * shared
+    return missed, false_alarm, distance, stated
 
 
 def worst(outcomes: Sequence[Outcome], taxonomy: Taxonomy, size: int) -> list[str]:
@@ -44,7 +59,7 @@ def levels(outcome: Outcome, taxonomy: Taxonomy) -> tuple[Level, ...]:
     """The answer's path down to its first wrong level, against the true node nearest to it; all of it when right."""
     if outcome.predicted is None:
         return ()
-    truth = taxonomy.path(best_truth(outcome, taxonomy))
+    truth = taxonomy.path(nearest(outcome, taxonomy))
     said = taxonomy.path(outcome.predicted)
     shared = shared_depth(outcome.predicted, truth[-1], taxonomy)
     shown = []
@@ -65,5 +80,5 @@ def error_in_words(outcome: Outcome, taxonomy: Taxonomy) -> str:
     kind = "Malignancy missed. " if missed else "False alarm of malignancy. " if false_alarm else ""
     return (
         f"{kind}First wrong at level {wrong.number}: said {wrong.said}, truth {wrong.truth}; "
-        f"{distance:.0f} edges from the truth, stated with {stated:.0%}."
+        f"{distance} edges from the truth, stated with {stated:.0%}."
     )

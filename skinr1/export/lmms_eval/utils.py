@@ -9,12 +9,15 @@ from typing import Any
 
 from PIL import Image
 
-from skinr1.metrics.hierarchy import case_f, top1
+from skinr1.metrics import columns_of
+from skinr1.metrics.hierarchy import Placed, top1
 from skinr1.metrics.outcomes import Prediction, outcome
+from skinr1.metrics.tree import Tree
 from skinr1.taxonomy import Taxonomy
 
 HERE = Path(__file__).resolve().parent
 TAXONOMY = Taxonomy.load()
+TREE = Tree(TAXONOMY)
 
 
 def doc_to_visual(doc: dict[str, Any]) -> list[Image.Image]:
@@ -31,5 +34,5 @@ def process_results(doc: dict[str, Any], results: list[str]) -> dict[str, float]
     return {
         "valid_report": float(found.answer is not None),
         "top1": top1(found, TAXONOMY),
-        "hierarchical_f_by_case": case_f(found, TAXONOMY),
+        "hierarchical_f_by_case": float(Placed(columns_of([found], TAXONOMY), TREE).case_f()[0]),
     }
