@@ -37,7 +37,7 @@ def _reliability(known: Mapping[str, Mapping[str, Any]]) -> Plot | None:
             low = [_or(one.get("accuracy_low"), one["accuracy"]) for one in bins]
             high = [_or(one.get("accuracy_high"), one["accuracy"]) for one in bins]
             series[name] = Line([one["confidence"] for one in bins], accuracy, low, high)
-        for one in found.get("bins") or ():
+        for one in (one for one in found.get("bins") or () if one["n"]):
             stated = "invalid answers" if one["low"] is None else f"{one['low']:.2f} to {one['high']:.2f}"
             right = {"value": one["accuracy"], "low": one.get("accuracy_low"), "high": one.get("accuracy_high")}
             rows.append((stated, name, str(one["n"]), _number(one["confidence"]), cell(right)))
@@ -125,14 +125,12 @@ def risk(runs: Sequence[Run]) -> Section:
         for name, found in known.items()
     )
     first = next(iter(known.values()))
-    positive, decision = str(first["positive"]).capitalize(), str(first["decision"]).replace("_", " ")
-    caption = f"{positive} or not; the answer counts by: {decision}"
+    caption = f"{str(first['positive']).capitalize()} or not, with 95 % intervals; flagged: {first['decision']}"
     table = Table(caption, ("model", "sensitivity", "specificity", "AUROC"), rows)
-    series = {
-        name: Line([point[1] for point in found["roc"]], [point[2] for point in found["roc"]])
-        for name, found in known.items()
-        if found.get("roc")
+    curves = {
+        name: sorted((fpr, tpr) for _, fpr, tpr in found["roc"]) for name, found in known.items() if found.get("roc")
     }
+    series = {name: Line([x for x, _ in curve], [y for _, y in curve]) for name, curve in curves.items()}
     names = ("share of others flagged (1 − specificity)", "share found (sensitivity)")
     plots = (lines("roc", "ROC curve", series, names, ((0, 1), (0, 1)), diagonal=True),) if series else ()
     return Section("risk", "Malignancy", tables=(table,), plots=plots)

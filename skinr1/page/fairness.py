@@ -29,6 +29,10 @@ def fairness(runs: Sequence[Run]) -> Section:
 
 def _attribute(name: str, found: Mapping[str, Mapping[str, Any]], last: str) -> Section:
     part = found[last][name]
+    if len(part["groups"]) < 2:
+        only = ", ".join(str(group["group"]) for group in part["groups"]) or "none"
+        absent = f"One group only ({only}): {NOT_COMPUTABLE}."
+        return Section(f"groups-{name}", name[0].upper() + name[1:], absent=absent)
     rows = [_row(group) for group in part["groups"]]
     counts = [group["n"] for group in part["groups"]]
     series = {
@@ -47,8 +51,19 @@ def _attribute(name: str, found: Mapping[str, Mapping[str, Any]], last: str) -> 
         ),
         folded=True,
     )
-    points = [_gaps(part), *_odds(part), *_standardised(part), *map(str, part.get("notes") or ())]
-    return Section(f"groups-{name}", name.capitalize(), points=tuple(points), tables=(table,), plots=(plot,))
+    points = [*_headline(part), *_odds(part), *_standardised(part), *map(str, part.get("notes") or ())]
+    return Section(
+        f"groups-{name}", name[0].upper() + name[1:], points=tuple(points), tables=(table, _gaps(part)), plots=(plot,)
+    )
+
+
+def _headline(part: Mapping[str, Any]) -> list[str]:
+    """The gap in top-1, in words."""
+    gap, worst = part["gaps"].get(MEASURE), part["worst"].get(MEASURE)
+    if gap is None or gap["value"] is None:
+        return [f"Gap in {metric_name(MEASURE)}: {NOT_COMPUTABLE}, fewer than two groups of {part['minimum']} cases."]
+    where = f"; lowest: {worst['group']}" if worst else ""
+    return [f"Gap in {metric_name(MEASURE)}: {cell(gap)}{where}."]
 
 
 def _row(group: Mapping[str, Any]) -> str:
@@ -60,16 +75,14 @@ def _column(part: Mapping[str, Any], groups: Sequence[str]) -> list[Estimate | N
     return [known.get(group) for group in groups]
 
 
-def _gaps(part: Mapping[str, Any]) -> str:
-    told = []
+def _gaps(part: Mapping[str, Any]) -> Table:
+    rows = []
     for metric, gap in part["gaps"].items():
         worst = part["worst"].get(metric)
-        if gap is None or gap["value"] is None:
-            told.append(f"{metric_name(metric)} {NOT_COMPUTABLE}")
-        else:
-            where = f", worst {worst['group']}" if worst else ""
-            told.append(f"{metric_name(metric)} {cell(gap)}{where}")
-    return f"Gap: {'; '.join(told) or NOT_COMPUTABLE}. Groups count from {part['minimum']} cases."
+        shown = NOT_COMPUTABLE if gap is None or gap["value"] is None else cell(gap)
+        rows.append((metric_name(metric), shown, str(worst["group"]) if worst else "–"))
+    caption = f"Gaps by {part['attribute']}; groups count from {part['minimum']} cases"
+    return Table(caption, ("metric", "gap", "worst group"), tuple(rows), folded=True)
 
 
 def _odds(part: Mapping[str, Any]) -> list[str]:

@@ -69,8 +69,8 @@ def _sample_size(run: Run) -> Section | None:
     rows = run.scores.get("sample_size")
     if not rows:
         return None
-    body = tuple((f"{row['difference']:.2f}", str(row["cases"])) for row in rows)
-    table = Table("Cases needed", ("difference to show", "cases"), body)
+    body = tuple((f"{row['difference']:.2f}", _shown(row.get("discordant", "–")), str(row["cases"])) for row in rows)
+    table = Table("Cases needed", ("difference to show", "cases that only one run has right", "cases"), body)
     text = ("To show a difference between two runs with 80 % power at 5 %, by McNemar’s test on independent cases.",)
     return Section("sample-size", "How many cases it takes", text, tables=(table,))
 

@@ -69,8 +69,9 @@ def in_short(run: Run) -> Section:
         )
     else:
         told.append("Skin tone: fewer than two groups, so nothing can be said about differences.")
-    told += map(str, run.scores.get("notes") or ())
-    return Section("short", f"In short: {run.name}", points=tuple(told))
+    remarks = tuple(map(str, run.scores.get("notes") or ()))
+    parts = (Section("remarks", "Remarks of the scorer", points=remarks),) if remarks else ()
+    return Section("short", f"In short: {run.name}", points=tuple(told), parts=parts)
 
 
 def _paired(run: Run) -> Section:

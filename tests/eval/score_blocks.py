@@ -79,6 +79,7 @@ def blocks(skill: float = 0.7) -> dict[str, Any]:
         "fairness": [
             attribute("skin tone (fitzpatrick, rendered)", tones),
             attribute("sex", sexes, computable=False),
+            attribute("site", [group("unknown", 84, 0.6, unknown=True)], computable=False),
         ],
         "uncertain": {
             "cases": 30,
@@ -88,7 +89,7 @@ def blocks(skill: float = 0.7) -> dict[str, Any]:
         },
         "morphology": {"cases": 12, "fields": {"streaks": {"n": 12, "correct": 9}}, "seven_point": {"mae": 0.7}},
         "rationale": {"sentences": 200, "faults": {"no such passage": 4}},
-        "sample_size": [{"difference": 0.05, "cases": 612}],
+        "sample_size": [{"difference": 0.05, "discordant": 0.2, "cases": 612}],
         "notes": ["12 answers came without probabilities: calibration says nothing"],
     }  # fmt: skip
 
