@@ -2,8 +2,8 @@
 
 python benchmarks/interpret.py [--family qwen3_vl] [--steps 300]
 
-Pictures are noise with one coloured patch at a random place; its colour alone decides the diagnosis. A bar at the edge
-is there by chance and decides nothing. A tiny model of the family learns the task; then the table says, for it and for
+Pictures are noise with a red patch, a blue one or none, at a random place, and that alone decides the diagnosis. A bar at
+the edge is there by chance and decides nothing. A tiny model of the family learns the task; then the table says, for it and for
 the same model before training: how often the hottest cell lies on the patch, how often the map is faithful, and what
 TCAV says of the three signs.
 """
@@ -26,7 +26,7 @@ from skinr1.interpret.scorer import Phrase, Scorer
 SIDE = 112
 PATCH = 36
 PREFIX = "<think>Conclusion: "
-COLOURS = {"melanoma": (150, 20, 20), "nevus": (20, 20, 150)}
+COLOURS = {"melanoma": (150, 20, 20), "nevus": (20, 20, 150), "wart": None}
 QUESTION = prompts.REPORT_QUESTION
 
 
@@ -41,16 +41,17 @@ class Shown:
 
 
 def draw(count: int, seed: int) -> list[Shown]:
-    """Half of each diagnosis; places and bars by chance."""
+    """A third of each diagnosis; places and bars by chance."""
     chance, found = np.random.default_rng(seed), []
     for number in range(count):
-        name = ("melanoma", "nevus")[number % 2]
+        name = list(COLOURS)[number % len(COLOURS)]
         pixels = chance.integers(150, 230, (SIDE, SIDE, 3), dtype=np.uint8)
         top, left = (int(place) for place in chance.integers(0, SIDE - PATCH, 2))
         bar = bool(chance.random() < 0.5)
         if bar:
             pixels[-8:] = (30, 150, 30)
-        pixels[top : top + PATCH, left : left + PATCH] = COLOURS[name]
+        if (colour := COLOURS[name]) is not None:
+            pixels[top : top + PATCH, left : left + PATCH] = colour
         found.append(Shown(Image.fromarray(pixels), name, (top, left), bar))
     return found
 
@@ -75,7 +76,7 @@ def train(scorer: Scorer, steps: int) -> None:
     optimiser = torch.optim.AdamW(scorer.model.parameters(), lr=1e-3)
     for step in track(range(steps), description="training"):
         loss = torch.zeros(())
-        shown = draw(16, 1000 + step)
+        shown = draw(18, 1000 + step)
         for name in COLOURS:
             inputs, tokens = scorer.encode(QUESTION, [[one.picture] for one in shown if one.name == name], phrase(name))
             loss = loss - scorer.log_probability(inputs, tokens).mean()
@@ -90,14 +91,13 @@ def accuracy(scorer: Scorer, shown: Sequence[Shown]) -> float:
     scores = {
         name: scorer.log_probabilities(QUESTION, [[one.picture] for one in shown], phrase(name)) for name in COLOURS
     }
-    right = [(scores["melanoma"][at] > scores["nevus"][at]) == (one.name == "melanoma") for at, one in enumerate(shown)]
-    return float(np.mean(right))
+    return float(np.mean([max(scores, key=lambda name: scores[name][at]) == one.name for at, one in enumerate(shown)]))
 
 
 def maps(scorer: Scorer, shown: Sequence[Shown]) -> tuple[float, float, float]:
     """Share of maps whose hottest cell touches the patch, the same of a random cell, and share of faithful maps."""
     hits, chances, faithful = [], [], []
-    for one in track(shown, description="heat maps"):
+    for one in track([one for one in shown if COLOURS[one.name]], description="heat maps"):
         rows, columns, side = scorer.grid(one.picture)
         seen = one.picture.resize((columns * side, rows * side))
         scale = columns * side / SIDE
@@ -108,7 +108,7 @@ def maps(scorer: Scorer, shown: Sequence[Shown]) -> tuple[float, float, float]:
             variants = [[occlusion.hide(seen, mask, side)] for mask in masks]
             return scorer.log_probabilities(QUESTION, variants, phrase(one.name))
 
-        _, heat = occlusion.heat_map(score, (rows, columns), window=1)
+        _, heat = occlusion.heat_map(score, (rows, columns))
         places = [
             (row * side < (one.corner[0] + PATCH) * scale and (row + 1) * side > one.corner[0] * scale)
             and (column * side < (one.corner[1] + PATCH) * scale and (column + 1) * side > one.corner[1] * scale)
@@ -131,9 +131,10 @@ def concepts(scorer: Scorer, pool: Sequence[Shown], tested: Sequence[Shown]) -> 
         "blue patch": np.array([one.name == "nevus" for one in pool]),
         "idle bar": np.array([one.bar for one in pool]),
     }
-    gradients = np.stack([scorer.gradient(QUESTION, [one.picture], phrase("melanoma"), layer)[1] for one in tested])
+    own = [one for one in tested if one.name == "melanoma"]
+    gradients = np.stack([scorer.gradient(QUESTION, [one.picture], phrase("melanoma"), layer)[1] for one in own])
     found = tcav.concept_scores(tcav.learn(flags, known), gradients, len(flags))
-    return {one.name: f"{one.verdict} ({one.score[0]:.2f}; AUROC {one.auroc[0]:.2f})" for one in found}
+    return {one.name: f"{one.verdict} ({one.score[0]:.2f}; cosine {one.alignment[0]:+.2f})" for one in found}
 
 
 def main() -> None:

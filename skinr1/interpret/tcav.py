@@ -3,6 +3,9 @@
 A direction is the normal of a linear classifier between pictures with a sign and random pictures without it. The TCAV
 score of a class is the share of its pictures whose answer gets more probable along the direction. Both are drawn anew
 ``rounds`` times; the scores are compared with those of directions between two random sets.
+
+The score counts signs only: where a network is nearly linear, every direction scores 0 or 1, and any sign at all passes
+the test. So a sign must also lie closer to the gradients than directions between random sets do.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,6 +38,8 @@ class Concept:
         score: mean TCAV score and its quantiles.
         control: mean score of directions between random sets.
         p: two-sided Welch t-test of scores against those of random directions; ``p_adjusted`` is Bonferroni's.
+        alignment: mean cosine of the direction and the pictures' gradients, and its quantiles.
+        p_alignment: that a direction between random sets lies as close, two-sided, after Bonferroni.
     """
 
     name: str
@@ -44,13 +49,15 @@ class Concept:
     control: float
     p: float
     p_adjusted: float
+    alignment: tuple[float, float, float]
+    p_alignment: float
 
     @property
     def verdict(self) -> str:
         """``raises`` or ``lowers`` the class; ``not shown``; ``no direction``."""
         if self.auroc[1] <= 0.5:
             return NO_DIRECTION
-        if self.p_adjusted >= ALPHA:
+        if max(self.p_adjusted, self.p_alignment) >= ALPHA:
             return NOT_SHOWN
         return RAISES if self.score[0] > self.control else LOWERS
 
@@ -136,6 +143,12 @@ def dealt_out(size: int, pool: Pool, rounds: int = ROUNDS, seed: int = 17) -> di
     return learn(usable, pool, rounds, seed + 1)
 
 
+def alignments(gradients: Array, normals: Array) -> Array:
+    """(rounds,) mean cosine of (pictures, width) gradients and (rounds, width) unit normals; 0 for no gradient."""
+    lengths = np.linalg.norm(gradients, axis=1, keepdims=True)
+    return (np.divide(gradients, lengths, out=np.zeros_like(gradients), where=lengths > 0) @ normals.T).mean(axis=0)
+
+
 def concept_scores(learned: Mapping[str, Directions], gradients: Array, tests: int) -> list[Concept]:
     """Every sign against one class.
 
@@ -152,8 +165,20 @@ def concept_scores(learned: Mapping[str, Directions], gradients: Array, tests: i
     for name, own in learned.items():
         scores, controls = tcav_scores(gradients, own.normals), tcav_scores(gradients, own.controls)
         p = _welch(scores, controls)
-        spread = _spread(own.aurocs), _spread(scores)
-        found.append(Concept(name, own.examples, *spread, float(controls.mean()), p, min(1.0, p * tests)))
+        near, by_chance = alignments(gradients, own.normals), alignments(gradients, own.controls)
+        found.append(
+            Concept(
+                name=name,
+                examples=own.examples,
+                auroc=_spread(own.aurocs),
+                score=_spread(scores),
+                control=float(controls.mean()),
+                p=p,
+                p_adjusted=min(1.0, p * tests),
+                alignment=_spread(near),
+                p_alignment=min(1.0, _outlying(float(near.mean()), by_chance) * tests),
+            )
+        )
     return found
 
 
@@ -196,6 +221,16 @@ def _auroc(positive: Array, negative: Array) -> float:
 
     ranks = rankdata(np.concatenate([positive, negative]))[: len(positive)]
     return float((ranks.sum() - len(positive) * (len(positive) + 1) / 2) / (len(positive) * len(negative)))
+
+
+def _outlying(value: float, others: Array) -> float:
+    """Two-sided p of one more draw from where the others came from, by Student's t on their mean and spread."""
+    from scipy.stats import t
+
+    spread = float(others.std(ddof=1)) * (1 + 1 / len(others)) ** 0.5
+    if spread == 0:
+        return float(value == others.mean())
+    return float(2 * t.sf(abs(value - others.mean()) / spread, len(others) - 1))
 
 
 def _welch(scores: Array, controls: Array) -> float:

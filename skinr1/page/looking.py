@@ -105,15 +105,17 @@ def _concept_plot(name: str, number: int, part: Mapping[str, Any]) -> Plot:
     plot = bars(f"tcav-{name}-{number}", title, "sign", rows, {"TCAV": scores}, "TCAV score", mark=0.5)
     table = Table(
         f"{title}: the numbers",
-        ("sign", "cases with it", "TCAV", "random", "AUROC of the direction", "p, adjusted", "in words"),
+        ("sign", "cases with it", "TCAV", "random", "p, adjusted", "cosine", "p of the cosine", "AUROC", "in words"),
         tuple(
             (
                 row["name"],
                 str(row["examples"]),
                 cell(_triple(row["score"])),
                 f"{row['control']:.2f}",
-                cell(_triple(row["auroc"])),
                 f"{row['p_adjusted']:.2g}",
+                cell(_triple(row["alignment"]), ".3f"),
+                f"{row['p_alignment']:.2g}",
+                cell(_triple(row["auroc"])),
                 VERDICTS[row["verdict"]],
             )
             for row in signs

@@ -17,7 +17,7 @@ from skinr1.interpret.probe import probe
 from skinr1.interpret.scorer import Phrase, Scorer
 from tests.recipes import runs
 
-WIDTH = 12
+WIDTH = 48
 
 
 @pytest.fixture(scope="module", params=["qwen2_5_vl", "qwen3_vl"])
