@@ -2,10 +2,10 @@
 
 python benchmarks/interpret.py [--family qwen3_vl] [--steps 300]
 
-Pictures are noise with a red patch, a blue one or none, at a random place, and that alone decides the diagnosis. A bar at
-the edge is there by chance and decides nothing. A tiny model of the family learns the task; then the table says, for it and for
-the same model before training: how often the hottest cell lies on the patch, how often the map is faithful, and what
-TCAV says of the three signs.
+Pictures are noise with a red patch, a blue one or none, at a random place, and that alone decides the diagnosis. A bar
+at the edge is there by chance and decides nothing. A tiny model of the family learns the task; then the table says, for
+it and for the same model before training: how often the hottest cell lies on the patch, how often the map is faithful,
+and what TCAV says of the three signs.
 """
 
 import argparse

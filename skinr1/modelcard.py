@@ -210,18 +210,30 @@ def _results(subject: Subject) -> Iterator[str]:
 
 
 def _fairness(subject: Subject) -> Iterator[str]:
-    yield from ("", "## Skin tone", "")
+    yield from ("", "## Differences between groups", "")
     groups = subject.scores["by_tone"]
-    known = [name for name in groups if name != "unknown"]
-    if len(known) < 2:
-        yield "Not computable: fewer than two groups of known skin tone."
+    if len([name for name in groups if name != "unknown"]) < 2:
+        yield "Skin tone: not computable, fewer than two groups of known skin tone."
     rows = tuple(
         (name, str(group["n"]), cell(group["top1"], ".3f"), cell(group["hierarchical_f"], ".3f"))
         for name, group in groups.items()
     )
-    yield from table_lines(
-        Table("By skin tone, not adjusted for diagnoses", ("tone", "n", "top-1", "hierarchical F"), rows)
+    tones = Table("By skin tone, not adjusted for diagnoses", ("tone", "n", "top-1", "hierarchical F"), rows)
+    yield from table_lines(tones)
+    gaps = tuple(
+        (part["attribute"], str(len(part["groups"])), *_gap(part, "top1"), *_gap(part, "malignancy_sensitivity"))
+        for part in subject.scores.get("fairness") or ()
     )
+    if gaps:
+        head = ("by", "groups", "gap in top-1", "lowest", "gap in malignancy sensitivity", "lowest")
+        yield from table_lines(Table("Largest minus smallest group that counts", head, gaps))
+
+
+def _gap(part: Mapping[str, Any], metric: str) -> tuple[str, str]:
+    gap, worst = part["gaps"].get(metric), part["worst"].get(metric)
+    if gap is None or gap["value"] is None:
+        return "not computable", "–"
+    return cell(gap, ".3f"), str(worst["group"]) if worst else "–"
 
 
 def _controls(subject: Subject) -> Iterator[str]:

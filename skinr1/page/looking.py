@@ -157,7 +157,7 @@ def _heat(name: str, found: Mapping[str, Any], folder: Path) -> Section:
     text = (
         "The picture, and beside it in grey with the parts that the word depends on: bright means that hiding it "
         f"costs the word probability, full brightness at least 0.1 nats (10 %). {found['words']}.",
-        "Faithful: hiding the bright parts first hurts more than 29 of 30 random orders, and showing them helps more.",
+        "Faithful: hiding the bright parts first hurts more than any of 30 random orders, and showing them helps more.",
     )
     title = f"{name}: where it looks for a word"
     return Section(

@@ -132,7 +132,9 @@ def test_interpretation_shows_verdicts_and_numbers(tmp_path) -> None:
         "auroc": [0.8, 0.6, 0.9],
         "score": [0.9, 0.7, 1.0],
         "control": 0.5,
-        "p": 0.001, "alignment": [0.3, 0.2, 0.4], "p_alignment": 0.01,
+        "p": 0.001,
+        "alignment": [0.3, 0.2, 0.4],
+        "p_alignment": 0.01,
     }
     signs = [
         sign | {"p_adjusted": 0.004, "verdict": "raises"},

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from scipy.stats import ttest_ind
 from sklearn.metrics import roc_auc_score
 
 from skinr1 import prompts, vlm
@@ -118,6 +119,12 @@ def test_tcav_is_deterministic_and_asks_for_thirty_rounds() -> None:
         tcav.learn({"rare": np.arange(240) < 3}, pool)
     with pytest.raises(UserError, match="no answered picture"):
         tcav.concept_scores(tcav.learn(one, pool), np.zeros((0, WIDTH)), 1)
+
+
+def test_the_test_is_scipys_welch() -> None:
+    one, other = np.random.default_rng(3).random(30), np.random.default_rng(4).random(30) + 0.2
+    assert tcav._welch(one, other) == pytest.approx(ttest_ind(one, other, equal_var=False).pvalue)
+    assert tcav._welch(np.ones(30), np.ones(30)) == 1 and tcav._welch(np.ones(30), np.zeros(30)) == 0
 
 
 @given(values=st.lists(st.integers(0, 5), min_size=4, max_size=30), cut=st.integers(1, 3))
