@@ -131,8 +131,7 @@ def concepts(scorer: Scorer, pool: Sequence[Shown], tested: Sequence[Shown]) -> 
         "blue patch": np.array([one.name == "nevus" for one in pool]),
         "idle bar": np.array([one.bar for one in pool]),
     }
-    own = [one for one in tested if one.name == "melanoma"]
-    gradients = np.stack([scorer.gradient(QUESTION, [one.picture], phrase("melanoma"), layer)[1] for one in own])
+    gradients = np.stack([scorer.gradient(QUESTION, [one.picture], phrase("melanoma"), layer)[1] for one in tested])
     found = tcav.concept_scores(tcav.learn(flags, known), gradients, len(flags))
     return {one.name: f"{one.verdict} ({one.score[0]:.2f}; cosine {one.alignment[0]:+.2f})" for one in found}
 
@@ -144,13 +143,13 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=40, help="held-out pictures that are mapped")
     args = parser.parse_args()
     scorer = build(args.family)
-    pool, tested = draw(160, 1), draw(args.pictures, 2)
+    pool, tested = draw(160, 1), draw(60, 2)
     table = Table("measured on held-out pictures", "untrained", "trained", title=f"{args.family}, seed 17")
     columns = []
     for steps in (0, args.steps):
         if steps:
             train(scorer, steps)
-        hit, chance, faithful = maps(scorer, tested)
+        hit, chance, faithful = maps(scorer, tested[: args.pictures])
         rows = {"right diagnosis": f"{accuracy(scorer, tested):.2f}"}
         rows |= {
             "hottest cell on the patch": f"{hit:.2f} (a random cell: {chance:.2f})",

@@ -39,7 +39,10 @@ class Arguments:
     classes: list[str] = field(
         default_factory=list, metadata={"help": "Diagnoses to test them on; default: the three most frequent."}
     )
-    class_cases: int = field(default=50, metadata={"help": "At most so many answered cases of each diagnosis."})
+    gradient_cases: int = field(
+        default=60,
+        metadata={"help": "At most so many answered cases, of all diagnoses in turn, that gradients are of."},
+    )
     prefix: str = field(default="<think>Conclusion: ", metadata={"help": "What stands before a diagnosis' name."})
     rounds: int = field(default=30, metadata={"help": "Random sets for each sign, at least 30."})
     words: list[str] = field(
@@ -81,10 +84,13 @@ def main(argv: list[str] | None = None) -> None:
     unknown = [name for name in args.parts if name not in PARTS]
     if unknown:
         raise UserError("no such part", unknown[0], f"Use {', '.join(PARTS)}.")
+    small = [name for name in ("gradient_cases", "heat_cases", "window", "batch") if getattr(args, name) < 1]
+    if small:
+        raise UserError(f"{small[0]} is under 1", str(getattr(args, small[0])), "Give at least 1.")
     vlm.existing(args.model)
     taxonomy = Taxonomy.load(args.taxonomy)
     inputs = [*weights(args.model), *case_files(args.cases), args.predictions / "predictions.jsonl"]
-    names = ("layer", "pool", "concepts", "classes", "class_cases", "prefix", "rounds", "words", "case_ids")
+    names = ("layer", "pool", "concepts", "classes", "gradient_cases", "prefix", "rounds", "words", "case_ids")
     settings = {name: getattr(args, name) for name in (*names, "heat_cases", "window", "dtype", "seed")}
     setting: Setting = read_setting(args.cases, args.predictions, taxonomy, args.pool)
     asked = config_hash([settings, [file_hash(path) for path in inputs], taxonomy.hash])
@@ -117,5 +123,5 @@ def _part(name: str, study: Study, args: Arguments, watch: Any) -> dict[str, Any
     if name == "probe":
         return study.probe(watch)
     if name == "concepts":
-        return study.concepts(args.concepts, args.classes, args.class_cases, args.prefix, args.rounds, watch)
+        return study.concepts(args.concepts, args.classes, args.gradient_cases, args.prefix, args.rounds, watch)
     return study.heat(args.words, args.case_ids, args.heat_cases, args.window, watch)

@@ -112,7 +112,8 @@ class Study:
     def concepts(
         self, names: Sequence[str], classes: Sequence[str], size: int, prefix: str, rounds: int, watch: Watch
     ) -> dict[str, Any]:
-        """TCAV of every sign for every class; directions come from the pool, gradients from answered cases."""
+        """TCAV of every sign for every class; directions come from the pool, gradients from answered cases of all
+        diagnoses in turn."""
         cases = [case for case in self.setting.pool if case.findings]
         groups = np.array([case.group for case in cases], dtype=str)
         present = {name: np.array([name in case.present() for case in cases]) for name in self._names(names, cases)}
@@ -126,16 +127,17 @@ class Study:
         usual = int(np.median([found.sum() for found in flags.values()]))
         chance = tcav.dealt_out(usual, pool, rounds, self.seed)
         chosen = list(classes) or self._frequent()
+        by_id = {case.case_id: case for case, _ in self.setting.answered}
+        shown = [by_id[case_id] for case_id in choose([outcome for _, outcome in self.setting.answered], size)]
         tests, made = len(flags) * len(chosen), list[dict[str, Any]]()
         for node in chosen:
             name = self.taxonomy.node(node).name
-            shown = [case for case, _ in self.setting.answered if node in case.diagnoses][:size]
             phrase = Phrase(f"{prefix}{name}", len(prefix), len(prefix) + len(name))
             slopes = [
                 self.scorer.gradient(prompts.question(case), self.setting.pictures(case), phrase, self.layer)[1]
                 for case in watch(shown, description=f"concepts: {name}")
             ]
-            gradients = np.stack(slopes) if slopes else np.zeros((0, pool.activations.shape[1]))
+            gradients = np.stack(slopes)
             rows = tcav.concept_scores(learned, gradients, tests)
             alarms = tcav.false_alarms(chance, gradients, tests)
             signs = [asdict(row) | {"verdict": row.verdict} for row in rows]

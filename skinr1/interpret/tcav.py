@@ -1,8 +1,11 @@
 """Testing with concept activation vectors (TCAV; Kim et al. 2018, arXiv 1711.11279), on stored activations.
 
 A direction is the normal of a linear classifier between pictures with a sign and random pictures without it. The TCAV
-score of a class is the share of its pictures whose answer gets more probable along the direction. Both are drawn anew
+score of a class is the share of pictures on which its name gets more probable along the direction. Both are drawn anew
 ``rounds`` times; the scores are compared with those of directions between two random sets.
+
+Kim et al. take the pictures of the class itself. There a sure model's gradients are saturated, and in
+``benchmarks/interpret.py`` planted signs came out reversed; pictures of all classes are taken here.
 
 The score counts signs only: where a network is nearly linear, every direction scores 0 or 1, and any sign at all passes
 the test. So a sign must also lie closer to the gradients than directions between random sets do.
@@ -90,7 +93,7 @@ def direction(positive: Array, negative: Array) -> Array:
 
 
 def tcav_scores(gradients: Array, normals: Array) -> Array:
-    """(rounds,) share of the class's pictures whose answer gets more probable along each (rounds, width) normal.
+    """(rounds,) share of pictures on which the class gets more probable along each (rounds, width) normal.
 
     Args:
         gradients: (pictures, width).
@@ -153,14 +156,14 @@ def concept_scores(learned: Mapping[str, Directions], gradients: Array, tests: i
     """Every sign against one class.
 
     Args:
-        gradients: (pictures of the class, width).
+        gradients: (pictures, width), of the log-probability of the class' name.
         tests: how many comparisons are made in all, which Bonferroni multiplies by.
 
     Raises:
-        UserError: no picture of the class.
+        UserError: no picture.
     """
     if not len(gradients):
-        raise UserError("no answered picture of the class", "gradients", "Choose a class that the cases hold.")
+        raise UserError("no picture to take gradients on", "gradients", "Give answered cases.")
     found = []
     for name, own in learned.items():
         scores, controls = tcav_scores(gradients, own.normals), tcav_scores(gradients, own.controls)

@@ -81,7 +81,7 @@ def _concepts(name: str, found: Mapping[str, Any]) -> Section:
     plots = [_concept_plot(name, number, part) for number, part in enumerate(found["classes"])]
     few = ", ".join(f"{sign} {count}" for sign, count in sorted(found["too_few"].items()))
     text = [
-        f"TCAV at block {found['layer']}: the share of a diagnosis' pictures for which more of a sign makes the "
+        f"TCAV at block {found['layer']}: the share of pictures, of all diagnoses, on which more of a sign makes the "
         f"name of the diagnosis more probable; bars span {found['rounds']} random sets. Dashed: 0.5, no preference. "
         f"Bonferroni over {found['tests']} comparisons.",
     ]

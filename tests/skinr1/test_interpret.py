@@ -117,7 +117,7 @@ def test_tcav_is_deterministic_and_asks_for_thirty_rounds() -> None:
         tcav.learn(one, pool, rounds=29)
     with pytest.raises(UserError, match="too few patients"):
         tcav.learn({"rare": np.arange(240) < 3}, pool)
-    with pytest.raises(UserError, match="no answered picture"):
+    with pytest.raises(UserError, match="no picture to take gradients on"):
         tcav.concept_scores(tcav.learn(one, pool), np.zeros((0, WIDTH)), 1)
 
 

@@ -96,6 +96,7 @@ def test_the_folder_holds_probe_concepts_and_maps(run: Path, capsys: pytest.Capt
         (["--parts", "concepts", "--concepts", "scale"], "no sign has enough patients"),
         (["--parts", "concepts", "--rounds", "5"], "too few random sets"),
         (["--parts", "probe", "--layer", "7"], "no such layer"),
+        (["--parts", "heat", "--window", "0"], "window is under 1"),
         (["--parts", "probe", "--pool", "0"], "no labelled case to train"),
     ],
 )
