@@ -83,7 +83,7 @@ def test_the_folder_holds_probe_concepts_and_maps(run: Path, capsys: pytest.Capt
     assert str(run) not in "".join(path.read_text() for path in (run / "out").glob("*.json"))
     assert "Of 1 map" in capsys.readouterr().out
     before = {path: path.read_bytes() for path in (run / "out").rglob("*") if path.is_file()}
-    (run / "out" / "heat.json").unlink()  # killed before the last part
+    (run / "out" / "probe.json").unlink()  # killed before this part
     command.main(arguments(run))
     assert {path: path.read_bytes() for path in (run / "out").rglob("*") if path.is_file()} == before
 
