@@ -1,4 +1,4 @@
-"""One self-contained HTML page of a run: table, differences, curves, groups, gallery of reports.
+"""One self-contained HTML page of a run, and the same as Markdown: how good, how fair, how sure, and where it fails.
 
 python eval/page.py --run runs/demo --models base sft grpo --stages base sft grpo
 """
@@ -11,12 +11,13 @@ from typing import Any
 from skinr1 import config
 from skinr1.errors import UserError
 from skinr1.metrics import read_outcomes
-from skinr1.page import Run, render
+from skinr1.page import Material, Run, render
 from skinr1.page.curves import stage_curves
 from skinr1.stage import write_atomic, write_manifest
 from skinr1.taxonomy import Taxonomy
 
-PAGE = "index.html"
+PAGE, TEXT = "index.html", "index.md"
+CONTROLS = "controls.json"
 
 
 @dataclass
@@ -34,8 +35,13 @@ class Arguments:
     )
     predictions: Path | None = field(default=None, metadata={"help": "Holds one predictions folder a model."})
     scores: Path | None = field(default=None, metadata={"help": "Holds one scores folder a model."})
+    controls: Path | None = field(
+        default=None, metadata={"help": "controls.json of the last model; default: controls/MODEL/ in the run folder."}
+    )
+    interpret: Path | None = field(default=None, metadata={"help": "Holds one skinr1 interpret folder a model."})
     cases: Path | None = field(default=None, metadata={"help": "Cases folder: relative image paths start there."})
-    output: Path | None = field(default=None, metadata={"help": "Folder that receives index.html."})
+    output: Path | None = field(default=None, metadata={"help": "Folder that receives index.html and index.md."})
+    errors: int = field(default=12, metadata={"help": "Worst errors of the last model that are shown."})
     gallery: int = field(default=24, metadata={"help": "Cases shown with every model's report."})
     title: str = field(default="skinr1: one run", metadata={"help": "Heading of the page."})
     taxonomy: Path | None = field(default=None, metadata={"help": "Your own taxonomy YAML; default: the shipped one."})
@@ -43,10 +49,46 @@ class Arguments:
 
 def read_scores(folder: Path) -> dict[str, Any]:
     """The content of a scores folder. Raises UserError when eval/score.py did not finish there."""
-    path = folder / "scores.json"
-    if not path.is_file():
+    found = read_json(folder / "scores.json")
+    if found is None:
         raise UserError("no scores", str(folder), "Run eval/score.py on that model's predictions first.")
-    return json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a file; None where there is no such file. Raises UserError when it is not JSON."""
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:  # neither JSON nor UTF-8
+        raise UserError("not JSON", str(path), "Run the script that writes it again.") from None
+
+
+def interpreted(folder: Path) -> dict[str, Any]:
+    """What ``skinr1 interpret`` found, as far as it was asked."""
+    found = {name: read_json(folder / f"{name}.json") for name in ("probe", "tcav", "heat")}
+    return {name: content for name, content in found.items() if content}
+
+
+def read_material(args: Arguments, taxonomy: Taxonomy) -> Material:
+    """Everything the page is made of. Raises UserError for scores or predictions that are missing."""
+    predictions, scores = args.predictions or args.run / "predictions", args.scores or args.run / "scores"
+    interpret, last = args.interpret or args.run / "interpret", args.models[-1]
+    places = {name: interpret / name for name in args.models if interpreted(interpret / name)}
+    stages = {Path(stage).name: args.run / stage for stage in args.stages}
+    if args.controls and not args.controls.is_file():
+        raise UserError("file not found", str(args.controls), "Run eval/controls.py, or leave out --controls.")
+    return Material(
+        runs=[
+            Run(name, read_scores(scores / name), read_outcomes(predictions / name, taxonomy)) for name in args.models
+        ],
+        curves={name: stage_curves(name, folder / "metrics.jsonl") for name, folder in stages.items()},
+        folders=(args.cases or args.run / "cases", *(predictions / name for name in args.models)),
+        controls=read_json(args.controls or args.run / "controls" / last / CONTROLS),
+        interpreted={name: interpreted(folder) for name, folder in places.items()},
+        places=places,
+    )
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -54,25 +96,21 @@ def main(argv: list[str] | None = None) -> None:
     if not args.models:
         raise UserError("no model to show", "--models", "Name at least one folder below predictions.")
     taxonomy = Taxonomy.load(args.taxonomy)
-    predictions, scores = args.predictions or args.run / "predictions", args.scores or args.run / "scores"
-    cases, output = args.cases or args.run / "cases", args.output or args.run / "page"
-    runs = [Run(name, read_scores(scores / name), read_outcomes(predictions / name, taxonomy)) for name in args.models]
-    folders = {Path(stage).name: args.run / stage for stage in args.stages}
-    curves = {name: stage_curves(name, folder / "metrics.jsonl") for name, folder in folders.items()}
-    page, missing = render(
-        runs, curves, (cases, *(predictions / name for name in args.models)), taxonomy, args.gallery, args.title
-    )
-    write_atomic(output / PAGE, page)
+    material = read_material(args, taxonomy)
+    page = render(material, taxonomy, args.gallery, args.errors, args.title)
+    output, scores = args.output or args.run / "page", args.scores or args.run / "scores"
+    write_atomic(output / PAGE, page.html)
+    write_atomic(output / TEXT, page.markdown)
     write_manifest(
         output,
         "page",
-        config={"models": args.models, "stages": list(curves), "gallery": args.gallery},
+        config={"models": args.models, "stages": list(material.curves), "gallery": args.gallery, "errors": args.errors},
         inputs=[scores / name / "scores.json" for name in args.models],
-        counts={"models": len(runs), "pictures_missing": missing},
+        counts={"models": len(material.runs), "pictures_missing": page.missing},
         taxonomy_hash=taxonomy.hash,
     )
-    if missing:
-        print(f"{missing} picture(s) of the gallery could not be shown: {cases}. Give --cases the cases folder.")
+    if page.missing:
+        print(f"{page.missing} picture(s) could not be shown: {material.folders[0]}. Give --cases the cases folder.")
     print(output / PAGE)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from skinr1 import config
-from skinr1.metrics import metrics_table, read_outcomes, score, summary_table
+from skinr1.metrics import fairness_table, metrics_table, read_columns, score, summary_table
 from skinr1.metrics.outcomes import PREDICTIONS
 from skinr1.metrics.statistics import RESAMPLES, SEED
 from skinr1.stage import write_atomic, write_manifest
@@ -28,6 +28,9 @@ class Arguments:
     predictions: Path = field(metadata={"help": "Folder with predictions.jsonl and its manifest.json."})
     output: Path = field(metadata={"help": "Folder that receives scores.json."})
     baseline: Path | None = field(default=None, metadata={"help": "Predictions folder of another run, same cases."})
+    validation: Path | None = field(
+        default=None, metadata={"help": "Predictions of the same model on other cases: fits temperature, conformal sets."}
+    )
     resamples: int = field(default=RESAMPLES, metadata={"help": "Bootstrap resamples of patients."})
     seed: int = field(default=SEED, metadata={"help": "Seed of the resampling."})
     taxonomy: Path | None = field(default=None, metadata={"help": "Your own taxonomy YAML; default: the shipped one."})
@@ -36,14 +39,16 @@ class Arguments:
 def write_scores(args: Arguments) -> dict[str, Any]:
     """Scores the predictions, writes the folder and returns the scores."""
     taxonomy = Taxonomy.load(args.taxonomy)
-    baseline = (args.baseline.name, read_outcomes(args.baseline, taxonomy)) if args.baseline else None
-    scores = score(read_outcomes(args.predictions, taxonomy), taxonomy, baseline, args.resamples, args.seed)
+    baseline = (args.baseline.name, read_columns(args.baseline, taxonomy)) if args.baseline else None
+    validation = read_columns(args.validation, taxonomy) if args.validation else None
+    columns = read_columns(args.predictions, taxonomy)
+    scores = score(columns, taxonomy, baseline, args.resamples, args.seed, validation)
     write_atomic(args.output / SCORES, json.dumps(scores, indent=2, ensure_ascii=False) + "\n")
     write_manifest(
         args.output,
         "score",
         config={"resamples": args.resamples, "baseline": baseline[0] if baseline else None},
-        inputs=[folder / PREDICTIONS for folder in (args.predictions, args.baseline) if folder],
+        inputs=[folder / PREDICTIONS for folder in (args.predictions, args.baseline, args.validation) if folder],
         seed=args.seed,
         counts={"cases": scores["n"], "patients": scores["patients"], "invalid": sum(scores["invalid"].values())},
         taxonomy_hash=taxonomy.hash,
@@ -57,6 +62,9 @@ def main(argv: list[str] | None = None) -> None:
     console = Console()
     console.print(summary_table({args.predictions.name: scores, "majority": scores["majority_class"]}))
     console.print(metrics_table(scores))
+    for attribute in scores["fairness"]:
+        if len(attribute["groups"]) > 1:
+            console.print(fairness_table(attribute))
     if scores["invalid"]:
         console.print("invalid answers:", ", ".join(f"{reason} {count}" for reason, count in scores["invalid"].items()))
     console.print(f"{args.output / SCORES}", soft_wrap=True)

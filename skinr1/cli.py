@@ -21,6 +21,7 @@ STAGES = {
     "data": ("data card of a build; gallery of cases and trajectories", "skinr1.data"),
     "serve": ("start vLLM with the report schema and limits", "skinr1.serving.commands:serve_main"),
     "report": ("images -> a validated report from a running server", "skinr1.serving.commands:report_main"),
+    "interpret": ("probe, concept directions and heat maps of a model", "skinr1.interpret.command"),
     "merge": ("adapter -> full model, checked for equal answers", "skinr1.merge"),
     "doctor": ("this machine, a recipe's memory, a run's cost", "skinr1.doctor"),
     "taxonomy": ("show, lint, search or compare trees of diagnoses", "skinr1.taxonomy.show"),

@@ -1,10 +1,9 @@
 """The card as Markdown: the same numbers as the page, without its drawings."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-_SPECIAL = re.compile(r"([\\`*_\[\]#|~])")
+from skinr1.page.markdown import plain
 
 
 def markdown(card: Mapping[str, Any]) -> str:
@@ -58,14 +57,6 @@ def _trajectories(made: Mapping[str, Any] | None) -> Iterator[str]:
     yield ""
     rows = ([name, *kinds.values()] for name, kinds in made["diagnoses"].items())
     yield from _table(["diagnosis", *(kind.replace("_", " ") for kind in made["kinds"])], rows)
-
-
-def plain(text: object) -> str:
-    """Text that Markdown and HTML leave as it is, on one line."""
-    line = " ".join(str(text).split())
-    for sign, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
-        line = line.replace(sign, entity)
-    return _SPECIAL.sub(r"\\\1", line)
 
 
 def _diagnosis(row: Mapping[str, Any], tones: Sequence[str], splits: Sequence[str]) -> list[object]:

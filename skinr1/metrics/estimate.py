@@ -1,23 +1,25 @@
-"""Metrics x outcomes -> numbers with intervals; two runs -> paired differences."""
+"""Metrics x cases -> numbers with intervals; two runs -> paired differences."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skinr1.errors import UserError
-from skinr1.metrics.catalogue import Metric
-from skinr1.metrics.outcomes import Outcome
+from skinr1.metrics.catalogue import Counted, Metric, Seen
+from skinr1.metrics.columns import Columns
 from skinr1.metrics.statistics import (
     RESAMPLES,
     SEED,
     Array,
+    Sums,
     cluster_sums,
+    drawn_sums,
     percentile_interval,
-    resampled_sums,
+    weights,
     wilson_interval,
 )
-from skinr1.taxonomy import Taxonomy
 
 # Decimals kept: more than any reader needs, fewer than a change of summation order disturbs.
 DIGITS = 6
@@ -43,103 +45,134 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class _Table:
-    """Statistics of all metrics side by side. ``sums``: (patients, k); ``counted``: per metric (patients,) of cases."""
+class Block:
+    """What one or several metrics sum, patient by patient.
 
-    sums: Array
-    counted: list[Array]
-    columns: list[slice]
+    Attributes:
+        metrics: those that are functions of these sums.
+        sums: (patients, width).
+        patients, n: patients and cases that the metrics concern.
+        total: (width,) sums over all.
+    """
+
+    metrics: tuple[Metric, ...]
+    sums: Sums
+    patients: int
+    n: int
+    total: Array
 
 
-def _table(metrics: Sequence[Metric], outcomes: Sequence[Outcome], taxonomy: Taxonomy) -> _Table:
-    clusters = [o.cluster for o in outcomes]
-    blocks, counted, columns, start = [], [], [], 0
+def blocks(metrics: Sequence[Metric], seen: Seen) -> list[Block]:
+    """The metrics with the same statistics side by side, each statistic worked out once."""
+    shared: dict[int, list[Metric]] = {}
     for metric in metrics:
-        rows = [metric.statistics(o, taxonomy) for o in outcomes]
-        block = np.array([row or (0.0,) * metric.width for row in rows], dtype=np.float64)
-        blocks.append(cluster_sums(block, clusters))
-        counted.append(cluster_sums(np.array([[float(row is not None)] for row in rows]), clusters)[:, 0])
-        columns.append(slice(start, start + metric.width))
-        start += metric.width
-    return _Table(np.concatenate(blocks, axis=1), counted, columns)
+        shared.setdefault(id(metric.statistics), []).append(metric)
+    return [_block(tuple(group), group[0].statistics(seen), seen.columns) for group in shared.values()]
 
 
-def _number(value: float) -> float | None:
-    # Adding 0 turns -0.0 into 0.0.
+def _block(metrics: tuple[Metric, ...], counted: Counted, columns: Columns) -> Block:
+    clusters = columns.cluster.codes
+    sums = cluster_sums(counted.sums, clusters, columns.patients)
+    patients = len(np.unique(clusters[counted.cases]))
+    return Block(metrics, sums, patients, int(counted.cases.sum()), np.asarray(sums.sum(axis=0)).ravel())
+
+
+def number(value: float) -> float | None:
+    """A value as it is kept: six decimals, None for NaN. Adding 0 turns -0.0 into 0.0."""
     return None if np.isnan(value) else round(float(value), DIGITS) + 0.0
 
 
+def values(found: Sequence[Block]) -> dict[str, float]:
+    """Metric -> value over all cases, NaN where undefined."""
+    return {metric.name: float(metric.value(block.total)) for block in found for metric in block.metrics}
+
+
+def draws(found: Sequence[Block], clusters: int, resamples: int, seed: int) -> dict[str, Array]:
+    """Metric -> (resamples,) values, all over the same draws of patients."""
+    pieces: dict[str, list[Array]] = {}
+    for piece in weights(clusters, resamples, seed):
+        for block in found:
+            totals = drawn_sums(block.sums, piece)
+            for metric in block.metrics:
+                pieces.setdefault(metric.name, []).append(np.asarray(metric.value(totals)))
+    return {name: np.concatenate(parts) for name, parts in pieces.items()}
+
+
+def estimate_of(metric: Metric, value: float, samples: Array, n: int, patients: int) -> Estimate:
+    """A value with the interval of its resamples, or Wilson's where they see no spread."""
+    kept = number(value)
+    if kept is None or patients < 2:
+        return Estimate(kept, None, None, n, "none")
+    if metric.bounded and kept in (0.0, 1.0):
+        # Cases of one patient are not independent: count patients, which widens the interval.
+        low_high, method = wilson_interval(kept * patients, patients), "wilson"
+    else:
+        found = percentile_interval(samples)
+        if found is None:
+            return Estimate(kept, None, None, n, "none")
+        low_high, method = found, "bootstrap"
+    return Estimate(kept, number(low_high[0]), number(low_high[1]), n, method)
+
+
 def estimates(
-    metrics: Sequence[Metric],
-    outcomes: Sequence[Outcome],
-    taxonomy: Taxonomy,
-    resamples: int = RESAMPLES,
-    seed: int = SEED,
+    metrics: Sequence[Metric], seen: Seen, resamples: int = RESAMPLES, seed: int = SEED
 ) -> dict[str, Estimate]:
-    """Name -> estimate, all metrics over the same resamples of patients."""
-    table = _table(metrics, outcomes, taxonomy)
-    drawn = resampled_sums(table.sums, resamples, seed)
-    found = {}
-    for metric, counted, columns in zip(metrics, table.counted, table.columns, strict=True):
-        value = _number(float(metric.value(table.sums[:, columns].sum(axis=0))))
-        patients, n = int((counted > 0).sum()), int(counted.sum())
-        low_high, method = None, "none"
-        if value is not None and patients >= 2:
-            if metric.bounded and value in (0.0, 1.0):
-                # Cases of one patient are not independent: count patients, which widens the interval.
-                low_high, method = wilson_interval(value * patients, patients), "wilson"
-            else:
-                low_high, method = percentile_interval(metric.value(drawn[:, columns])), "bootstrap"
-        low, high = (_number(low_high[0]), _number(low_high[1])) if low_high else (None, None)
-        found[metric.name] = Estimate(value, low, high, n, method)
-    return found
+    """Name -> estimate, in the order of the metrics, all over the same resamples of patients."""
+    found = blocks(metrics, seen)
+    point, samples = values(found), draws(found, seen.columns.patients, resamples, seed)
+    made = {
+        metric.name: estimate_of(metric, point[metric.name], samples[metric.name], block.n, block.patients)
+        for block in found
+        for metric in block.metrics
+    }
+    return {metric.name: made[metric.name] for metric in metrics}
 
 
 def paired_differences(
-    metrics: Sequence[Metric],
-    outcomes: Sequence[Outcome],
-    baseline: Sequence[Outcome],
-    taxonomy: Taxonomy,
-    resamples: int = RESAMPLES,
-    seed: int = SEED,
+    metrics: Sequence[Metric], ours: Seen, theirs: Seen, resamples: int = RESAMPLES, seed: int = SEED
 ) -> dict[str, Estimate]:
     """Name -> (run minus baseline) on the same cases, both drawn with the same weights.
 
     Raises:
         UserError: a case is in only one run, or the runs disagree about its truth or patient.
     """
-    ours, theirs = _aligned(outcomes, baseline)
-    one, other = _table(metrics, ours, taxonomy), _table(metrics, theirs, taxonomy)
-    width = one.sums.shape[1]
-    drawn = resampled_sums(np.concatenate([one.sums, other.sums], axis=1), resamples, seed)
-    found = {}
-    for metric, counted, columns in zip(metrics, one.counted, one.columns, strict=True):
-        totals = [float(metric.value(table.sums[:, columns].sum(axis=0))) for table in (one, other)]
-        value = _number(totals[0] - totals[1])
-        samples = metric.value(drawn[:, :width][:, columns]) - metric.value(drawn[:, width:][:, columns])
-        enough = value is not None and int((counted > 0).sum()) >= 2
-        low_high = percentile_interval(samples) if enough else None
-        low, high = (_number(low_high[0]), _number(low_high[1])) if low_high else (None, None)
-        found[metric.name] = Estimate(value, low, high, int(counted.sum()), "bootstrap" if low_high else "none")
-    return found
+    check_same_cases(ours.columns, theirs.columns)
+    one, other = blocks(metrics, ours), blocks(metrics, theirs)
+    patients = ours.columns.patients
+    points = values(one), values(other)
+    samples = draws(one, patients, resamples, seed), draws(other, patients, resamples, seed)
+    made = {}
+    for block in one:
+        for metric in block.metrics:
+            name = metric.name
+            value = number(points[0][name] - points[1][name])
+            enough = value is not None and block.patients >= 2
+            found = percentile_interval(samples[0][name] - samples[1][name]) if enough else None
+            low, high = (number(found[0]), number(found[1])) if found else (None, None)
+            made[name] = Estimate(value, low, high, block.n, "bootstrap" if found else "none")
+    return {metric.name: made[metric.name] for metric in metrics}
 
 
-def _aligned(outcomes: Sequence[Outcome], baseline: Sequence[Outcome]) -> tuple[list[Outcome], list[Outcome]]:
-    ours, theirs = ({o.case_id: o for o in run} for run in (outcomes, baseline))
-    alone = sorted(ours.keys() ^ theirs.keys())
-    if alone:
+def check_same_cases(ours: Columns, theirs: Columns) -> None:
+    """Raises UserError when a case is in only one run, or the runs disagree about its truth or patient."""
+    if not np.array_equal(ours.case_id, theirs.case_id):
+        alone = sorted(set(ours.case_id.tolist()) ^ set(theirs.case_id.tolist()))
         raise UserError(
             f"{len(alone)} case(s) were answered in only one of the two runs",
             ", ".join(alone[:3]),
             "Predict both runs on the same cases.",
         )
-    for case_id, outcome in ours.items():
-        mine, other = outcome.row, theirs[case_id].row
-        if (sorted(mine.diagnoses), mine.condition, mine.patient_id) != (
-            sorted(other.diagnoses),
-            other.condition,
-            other.patient_id,
-        ):
-            raise UserError("the two runs disagree about the truth", case_id, "Predict both from the same cases.")
-    order = sorted(ours)
-    return [ours[case_id] for case_id in order], [theirs[case_id] for case_id in order]
+    differ = ours.true_bucket != theirs.true_bucket
+    for mine, other in ((ours.truth, theirs.truth), (ours.cluster, theirs.cluster)):
+        differ = differ | _differ(mine.codes, mine.values, other.codes, other.values)
+    if differ.any():
+        case = str(ours.case_id[int(differ.argmax())])
+        raise UserError("the two runs disagree about the truth", case, "Predict both from the same cases.")
+
+
+def _differ(
+    codes: NDArray[np.int32], names: tuple[object, ...], others: NDArray[np.int32], other_names: tuple[object, ...]
+) -> NDArray[np.bool_]:
+    place = {name: at for at, name in enumerate(other_names)}
+    translated = np.array([place.get(name, -1) for name in names], dtype=np.int32)
+    return translated[codes] != others

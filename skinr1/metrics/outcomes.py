@@ -4,16 +4,16 @@ The text is read by :func:`skinr1.report.parse` and by nothing else. An invalid 
 without an answer; it is never dropped, so it stays in every denominator.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from skinr1.concepts import concept
 from skinr1.errors import UserError
-from skinr1.report import Answer, DifferentialEntry, InvalidAnswer, Report, inconsistencies, parse
+from skinr1.report import Answer, InvalidAnswer, inconsistencies, parse
 from skinr1.stage import read_jsonl, read_manifest
 from skinr1.taxonomy import Bucket, Taxonomy
 
@@ -21,7 +21,10 @@ PREDICTIONS = "predictions.jsonl"
 
 
 class Prediction(BaseModel):
-    """One row of ``predictions.jsonl``: the truth of a case and the raw text a model wrote about it."""
+    """One row of ``predictions.jsonl``: the truth of a case and the raw text a model wrote about it.
+
+    What docs/evaluation.md says of the fields holds; all but the case, its diagnoses and the text may be missing.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -29,10 +32,19 @@ class Prediction(BaseModel):
     patient_id: str | None = None
     group: str | None = None
     source: str = ""
+    modality: str | None = None
+    site: str | None = None
+    sex: str | None = None
+    age: int | None = None
     skin_tone: str | None = None
+    tone_provenance: str | None = None
     diagnoses: tuple[str, ...] = Field(min_length=1)
     label: str | None = None
     condition: Bucket | None = None
+    differential: tuple[tuple[str, float], ...] = ()
+    readers: tuple[tuple[tuple[str, ...], ...], ...] = ()
+    findings: tuple[str, ...] = ()
+    findings_absent: tuple[str, ...] = ()
     image: str = ""
     text: str
     finish_reason: str = ""
@@ -78,15 +90,28 @@ def outcome(row: Prediction, taxonomy: Taxonomy) -> Outcome:
     """Parses one answer.
 
     Raises:
-        UserError: a true diagnosis is not in the taxonomy (the model's mistakes never raise).
+        UserError: a true diagnosis or annotated sign is not in the vocabulary (the model's mistakes never raise).
     """
-    for node in row.diagnoses:
+    ranked = (node for blocks in row.readers for block in blocks for node in block)
+    for node in (*row.diagnoses, *(node for node, _ in row.differential), *ranked):
         taxonomy.node(node)
+    for name in (*row.findings, *row.findings_absent):
+        concept(name)
     try:
         answer = parse(row.text, taxonomy)
     except InvalidAnswer as error:
         return Outcome(row, None, invalid=error)
     return Outcome(row, answer, faults=tuple(inconsistencies(answer.report, taxonomy)))
+
+
+def prediction_of(row: Mapping[str, Any], where: str) -> Prediction:
+    """A stored row, checked. Raises UserError with the field at fault; ``where`` is what the message names."""
+    try:
+        return Prediction.model_validate(dict(row))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{field}: {first['msg']}", where, "Run eval/predict.py again.") from None
 
 
 def outcomes(rows: Iterable[Mapping[str, Any]], taxonomy: Taxonomy, where: str = PREDICTIONS) -> list[Outcome]:
@@ -97,12 +122,7 @@ def outcomes(rows: Iterable[Mapping[str, Any]], taxonomy: Taxonomy, where: str =
     """
     parsed: dict[str, Outcome] = {}
     for number, row in enumerate(rows, 1):
-        try:
-            prediction = Prediction.model_validate(dict(row))
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            field = ".".join(str(part) for part in first["loc"])
-            raise UserError(f"{field}: {first['msg']}", f"{where}:{number}", "Run eval/predict.py again.") from None
+        prediction = prediction_of(row, f"{where}:{number}")
         if prediction.case_id in parsed:
             place = f"{where}:{number} ({prediction.case_id})"
             raise UserError("case is answered twice", place, "Keep one answer a case.")
@@ -117,26 +137,3 @@ def read_outcomes(folder: Path, taxonomy: Taxonomy) -> list[Outcome]:
     read_manifest(folder)
     path = folder / PREDICTIONS
     return outcomes(read_jsonl(path), taxonomy, str(path))
-
-
-def majority(results: Sequence[Outcome], taxonomy: Taxonomy) -> list[Outcome]:
-    """The same cases, all answered with the most frequent true diagnosis and its risk bucket.
-
-    Frequencies are of these very cases, which favours the baseline. Ties go to the smaller id.
-    """
-    nodes = Counter(node for o in results for node in o.row.diagnoses)
-    node = min(nodes, key=lambda name: (-nodes[name], name))
-    condition = taxonomy.bucket(node) or Bucket.INDETERMINATE  # of a group whose members differ
-    report = Report(
-        schema_version="v1",
-        findings=(),
-        diagnosis=node,
-        condition=condition,
-        differential=(DifferentialEntry(diagnosis=node, probability=1.0, evidence_for=(), evidence_against=()),),
-        confidence="low",
-        advice="routine_visit",
-        citations=(),
-        disclaimer="Research software, not a medical device.",
-    )
-    constant = Answer("The most frequent diagnosis.", report)
-    return [replace(o, answer=constant, invalid=None, faults=()) for o in results]

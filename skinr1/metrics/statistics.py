@@ -4,43 +4,51 @@ Every metric is a function of sums over cases, so one matrix product resamples t
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from statistics import NormalDist
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
-Array = NDArray[np.float64]
+Array: TypeAlias = NDArray[np.float64]
+Sums: TypeAlias = Array | sparse.csr_array  # (rows, k); sparse where each row has few of many columns
 
 RESAMPLES = 2000
 SEED = 20_260
 LEVEL = 0.95
-# Resamples drawn at once: bounds the weight matrix to CHUNK x patients.
-CHUNK = 250
+CHUNK_BYTES = 128 * 2**20  # weights held at once
 
 
-def cluster_sums(table: Array, clusters: Sequence[str]) -> Array:
-    """Sums a (cases, k) table over clusters; returns (clusters, k), clusters in sorted order."""
-    _, index = np.unique(np.asarray(clusters), return_inverse=True)
-    sums = np.zeros((int(index.max()) + 1, table.shape[1]))
-    np.add.at(sums, index, table)
-    return sums
+def cluster_sums(table: Sums, clusters: NDArray[np.int32], count: int) -> Sums:
+    """Sums a (cases, k) table over clusters, given as numbers below ``count``; returns (count, k)."""
+    cases = len(clusters)
+    ones = np.ones(cases)
+    member = sparse.csr_array((ones, (clusters, np.arange(cases))), shape=(count, cases))
+    found = member @ table
+    return found.tocsr() if sparse.issparse(found) else np.asarray(found)
 
 
-def resampled_sums(sums: Array, resamples: int = RESAMPLES, seed: int = SEED) -> Array:
-    """Totals of ``resamples`` draws of as many clusters, with replacement.
+def weights(clusters: int, resamples: int = RESAMPLES, seed: int = SEED) -> Iterator[Array]:
+    """How often each cluster is drawn, in ``resamples`` draws of as many clusters with replacement.
 
-    Args:
-        sums: (clusters, k) from :func:`cluster_sums`.
-
-    Returns:
-        (resamples, k). Equal seeds and cluster counts draw the same clusters, so columns of two runs stay paired.
+    Yields:
+        (clusters, draws) pieces that are small enough to hold. Equal arguments give the same draws, so that columns
+        of two runs, or two groups of a run, stay paired.
     """
-    clusters = sums.shape[0]
     generator = np.random.Generator(np.random.PCG64(seed))
-    even = np.full(clusters, 1 / clusters)
-    sizes = [min(CHUNK, resamples - start) for start in range(0, resamples, CHUNK)]
-    return np.concatenate([generator.multinomial(clusters, even, size=size) @ sums for size in sizes])
+    at_once = max(1, min(resamples, CHUNK_BYTES // (8 * clusters)))
+    for start in range(0, resamples, at_once):
+        piece = np.empty((min(at_once, resamples - start), clusters))
+        for draw in piece:
+            draw[:] = np.bincount(generator.integers(0, clusters, clusters), minlength=clusters)
+        yield np.ascontiguousarray(piece.T)
+
+
+def drawn_sums(sums: Sums, piece: Array) -> Array:
+    """Totals of one piece of :func:`weights`: (clusters, k) -> (draws, k)."""
+    return np.ascontiguousarray(np.asarray(sums.T @ piece).T)
 
 
 def percentile_interval(samples: Array, level: float = LEVEL) -> tuple[float, float] | None:
@@ -69,5 +77,17 @@ def wilson_interval(successes: float, n: int, level: float = LEVEL) -> tuple[flo
 
 def ratio(sums: Array) -> Array:
     """Numerator over denominator, (..., 2) -> (...); NaN where the denominator is 0."""
-    out = np.full(sums.shape[:-1], np.nan)
-    return np.divide(sums[..., 0], sums[..., 1], out=out, where=sums[..., 1] > 0)
+    return divided(sums[..., 0], sums[..., 1])
+
+
+def divided(top: Array, bottom: Array) -> Array:
+    """Element by element; NaN where the denominator is not positive."""
+    out = np.full(np.broadcast_shapes(np.shape(top), np.shape(bottom)), np.nan)
+    return np.divide(top, bottom, out=out, where=np.asarray(bottom) > 0)
+
+
+def one_hot(codes: Sequence[NDArray[np.int64]], width: int) -> sparse.csr_array:
+    """(cases, width) with a 1 at each code of a case; codes below 0 are none."""
+    rows = np.concatenate([np.flatnonzero(code >= 0) for code in codes])
+    places = np.concatenate([code[code >= 0] for code in codes])
+    return sparse.csr_array((np.ones(len(rows)), (rows, places)), shape=(len(codes[0]), width))

@@ -70,6 +70,20 @@ def metrics_table(content: Mapping[str, Any]) -> Table:
     return table
 
 
+def fairness_table(attribute: Mapping[str, Any]) -> Table:
+    """One attribute of the fairness part: a row a group, unknown last, then the gaps."""
+    shown = ("top1", "hierarchical_f", "malignancy_sensitivity", "safety_critical_error")
+    note = "; ".join(attribute["notes"])
+    table = _plain("", note, attribute["attribute"], ("n", *(name.replace("_", " ") for name in shown)))
+    for group in attribute["groups"]:
+        mark = " (small)" if group["small"] and not group["unknown"] else ""
+        cells = (f"{group['group']}{mark}", str(group["n"]), *(show(group["metrics"][name]) for name in shown))
+        table.add_row(*map(Text, cells))
+    gaps = (NOT_COMPUTABLE if attribute["gaps"][name] is None else show(attribute["gaps"][name]) for name in shown)
+    table.add_row(*map(Text, ("largest gap", "", *gaps)))
+    return table
+
+
 def _plain(title: str, note: str, first: str, headings: Iterable[str]) -> Table:
     """A table without side walls, whose numbers are never cut."""
     table = Table(

@@ -1,92 +1,113 @@
-"""Numbers, curves and answers -> HTML. Model text reaches the page through jinja2's autoescape only."""
+"""Numbers, curves and answers -> sections -> HTML and Markdown. Model text reaches HTML through autoescape only."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from skinr1.metrics.catalogue import HEADLINE
-from skinr1.metrics.outcomes import Outcome
-from skinr1.page.curves import Curve
-from skinr1.page.environment import environment
-from skinr1.page.gallery import INVALID, NEAR, RIGHT, WRONG, Exhibit, exhibits
+from skinr1.page import confidence, fairness, further, groups, looking, results
+from skinr1.page.content import Plot, Section
+from skinr1.page.environment import environment, node_name
+from skinr1.page.gallery import INVALID, NEAR, RIGHT, WRONG, Exhibit, choose, exhibits
+from skinr1.page.markdown import markdown
+from skinr1.page.results import Run
+from skinr1.page.worst import worst
 from skinr1.taxonomy import Taxonomy
+
+LEGEND = {"right": RIGHT, "near": NEAR, "wrong": WRONG, "invalid": INVALID}
 
 
 @dataclass(frozen=True)
-class Run:
-    """One model's part of the page: its name, its ``scores.json`` and its outcomes."""
+class Material:
+    """All that a page is made of.
 
-    name: str
-    scores: Mapping[str, Any]
-    outcomes: Sequence[Outcome]
+    Attributes:
+        runs: in the order of the table's rows; the worst errors shown are those of the last.
+        curves: stage name -> drawings; an empty list says so in the page.
+        folders: where relative image paths may lie.
+        controls: content of ``controls.json`` of the last run, None where no control was run.
+        interpreted: model -> content of its ``skinr1 interpret`` folder; ``places`` has the folders.
+    """
+
+    runs: Sequence[Run]
+    curves: Mapping[str, Sequence[Plot]]
+    folders: tuple[Path, ...]
+    controls: Mapping[str, Any] | None = None
+    interpreted: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    places: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Both forms of one page, and how many pictures could not be shown in it."""
+
+    html: str
+    markdown: str
+    missing: int
 
 
 def render(
-    runs: Sequence[Run],
-    curves: Mapping[str, Sequence[Curve]],
-    folders: tuple[Path, ...],
-    taxonomy: Taxonomy,
-    gallery: int = 24,
-    title: str = "skinr1: one run",
-) -> tuple[str, int]:
-    """The page, and how many gallery pictures could not be shown.
+    material: Material, taxonomy: Taxonomy, gallery: int = 24, errors: int = 12, title: str = "skinr1: one run"
+) -> Page:
+    """The page.
 
     Args:
-        runs: in the order of the table's rows; the first decides which cases are in the gallery.
-        curves: stage name -> drawings; an empty list says so in the page.
-        folders: where relative image paths may lie.
-        gallery: cases shown.
+        gallery: cases drawn without a look at the answers.
+        errors: worst errors of the last run.
     """
-    shown = exhibits({run.name: run.outcomes for run in runs}, folders, taxonomy, gallery)
-    page = (
-        environment(taxonomy)
-        .get_template("page.html")
-        .render(
-            title=title,
-            runs=runs,
-            headline=HEADLINE,
-            differences={run.name: differences(run.scores) for run in runs},
-            curves=curves,
-            exhibits=shown,
-            legend={"right": RIGHT, "near": NEAR, "wrong": WRONG, "invalid": INVALID},
-            rendered=sum(o.row.source.startswith("rendered") for o in runs[0].outcomes),
-            taxonomy=taxonomy,
-        )
-    )
-    return page, missing_pictures(shown)
+    runs = {run.name: run.outcomes for run in material.runs}
+    last = material.runs[-1]
+    shown = exhibits(runs, material.folders, taxonomy, choose(material.runs[0].outcomes, gallery))
+    bad = exhibits({last.name: last.outcomes}, material.folders, taxonomy, worst(last.outcomes, taxonomy, errors))
+    content = {
+        "title": title,
+        "runs": material.runs,
+        "sections": sections(material, taxonomy),
+        "errors": bad,
+        "exhibits": shown,
+        "legend": LEGEND,
+        "rendered": sum(o.row.source.startswith("rendered") for o in material.runs[0].outcomes),
+        "taxonomy": taxonomy,
+    }
+    html = environment(taxonomy).get_template("page.html").render(content)
+    return Page(html, markdown(content), missing_pictures([*shown, *bad]))
+
+
+def sections(material: Material, taxonomy: Taxonomy) -> list[Section]:
+    """All sections but the galleries, in the order of reading."""
+
+    def named(node: str) -> str:
+        return node_name(node, taxonomy)
+
+    runs = material.runs
+    return [
+        results.in_short(runs[-1]),
+        results.results(runs, named(runs[0].scores["majority_class"]["diagnosis"])),
+        results.levels(runs),
+        results.differential(runs),
+        confidence.risk(runs),
+        confidence.confidence(runs),
+        groups.tones(runs),
+        fairness.fairness(runs),
+        groups.diagnoses(runs, named),
+        groups.confusion(runs, named),
+        looking.controls(material.controls),
+        looking.interpretation(material.interpreted, material.places),
+        *further.further(runs),
+        training(material.curves),
+    ]
+
+
+def training(curves: Mapping[str, Sequence[Plot]]) -> Section:
+    """The curves of every stage."""
+    parts = []
+    for stage, drawings in curves.items():
+        absent = "" if drawings else "No training curves: this stage has no metrics.jsonl with known numbers."
+        parts.append(Section(f"training-{stage}", stage, plots=tuple(drawings), absent=absent))
+    absent = "" if curves else "No training stage was given to this page."
+    return Section("training", "Training", absent=absent, parts=tuple(parts))
 
 
 def missing_pictures(shown: Sequence[Exhibit]) -> int:
     """Exhibits without a picture."""
     return sum(exhibit.picture is None for exhibit in shown)
-
-
-def differences(scores: Mapping[str, Any]) -> list[str]:
-    """The paired differences of the headline metrics in words, against the baseline and the majority class."""
-    lines = []
-    if scores["paired"]:
-        lines += [
-            difference_in_words(words, scores["paired"]["metrics"][name], scores["paired"]["baseline"])
-            for name, words in HEADLINE.items()
-        ]
-    lines += [
-        difference_in_words(
-            HEADLINE[name], scores["majority_class"]["paired"][name], "always answering the most frequent class"
-        )
-        for name in ("top1", "hierarchical_f")
-    ]
-    return lines
-
-
-def difference_in_words(metric: str, found: Mapping[str, Any], other: str) -> str:
-    """One sentence: direction, size, interval, and whether chance alone could explain it."""
-    if found["value"] is None:
-        return f"{metric}: not computable on these cases"
-    size = abs(found["value"])
-    moved = "equal to" if size == 0 else f"{size:.3f} {'above' if found['value'] > 0 else 'below'}"
-    if found["low"] is None:
-        return f"{metric}: {moved} {other}; too few patients for an interval"
-    verdict = "excludes 0" if found["excludes_zero"] else "includes 0: no difference shown"
-    interval = f"95 % interval {found['low']:+.3f} to {found['high']:+.3f}"
-    return f"{metric}: {moved} {other}; {interval}, which {verdict} ({found['n']} cases)"

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from skinr1.page.content import Plot, Table
 from skinr1.page.svg import COLOURS, drawing
 from skinr1.stage import read_jsonl
 
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
 SMOOTH_FROM = 60
+ROWS = 20
 FEW = 3  # lines whose legend fits among them
 
 
@@ -57,7 +59,7 @@ class Curve:
     words: str
 
 
-def stage_curves(name: str, path: Path) -> list[Curve]:
+def stage_curves(name: str, path: Path) -> list[Plot]:
     """The panels that ``path`` has numbers for; empty when the file is missing or holds none.
 
     Raises:
@@ -90,11 +92,24 @@ def _lines(panel: Panel, rows: Sequence[dict[str, Any]]) -> dict[str, Line]:
     return lines
 
 
-def _curve(prefix: str, panel: Panel, lines: dict[str, Line]) -> Curve:
+def _curve(prefix: str, panel: Panel, lines: dict[str, Line]) -> Plot:
     words = "; ".join(_in_words(panel, label, *line) for label, line in lines.items())
     keys = math.ceil(len(lines) / 2) if len(lines) > FEW else 0  # rows of a legend below the axes
     svg = drawing(prefix, (4.2, 2.5 + 0.2 * keys), lambda axes: _draw(axes, panel, lines))
-    return Curve(panel.title, svg, f"{panel.title}: {words}.")
+    return Plot(panel.title, svg, f"{panel.title}: {words}.", _numbers(panel, lines))
+
+
+def _numbers(panel: Panel, lines: dict[str, Line]) -> Table:
+    """The lines at up to :data:`ROWS` steps, evenly picked; ``metrics.jsonl`` has the others."""
+    found = {label: dict(zip(*line, strict=True)) for label, line in lines.items()}
+    steps = sorted({step for numbers in found.values() for step in numbers})
+    picked = sorted({round(at * (len(steps) - 1) / max(1, ROWS - 1)) for at in range(ROWS)})
+    rows = []
+    for step in (steps[at] for at in picked if at < len(steps)):
+        values = (numbers.get(step) for numbers in found.values())
+        rows.append((f"{step:g}", *("–" if value is None else f"{value:.4g}" for value in values)))
+    caption = f"{panel.title}, {panel.unit}: {len(rows)} of {len(steps)} logged steps"
+    return Table(caption, ("step", *found), tuple(rows), folded=True)
 
 
 def _in_words(panel: Panel, label: str, steps: Sequence[float], numbers: Sequence[float]) -> str:

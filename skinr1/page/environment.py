@@ -1,5 +1,7 @@
 """The one jinja2 environment of all pages: everything is escaped, a missing value is an error."""
 
+import re
+
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from skinr1.metrics.table import show
@@ -7,7 +9,7 @@ from skinr1.taxonomy import Taxonomy
 
 
 def environment(taxonomy: Taxonomy) -> Environment:
-    """Templates of this folder, with the filters ``estimate``, ``words``, ``node`` and ``path``."""
+    """Templates of this folder, with the filters ``estimate``, ``words``, ``node``, ``anchor`` and ``path``."""
     made = Environment(
         loader=PackageLoader("skinr1.page", "templates"),
         autoescape=True,
@@ -18,6 +20,7 @@ def environment(taxonomy: Taxonomy) -> Environment:
     made.filters["estimate"] = show
     made.filters["words"] = lambda name: str(name).replace("_", " ")
     made.filters["node"] = lambda node: node_name(node, taxonomy)
+    made.filters["anchor"] = lambda name: re.sub(r"[^\w-]", "-", str(name))
     made.filters["path"] = lambda node: node_path(node, taxonomy)
     return made
 

@@ -9,6 +9,7 @@ from skinr1.metrics.hierarchy import shared_depth, top1
 from skinr1.metrics.outcomes import Outcome
 from skinr1.page.environment import node_path
 from skinr1.page.pictures import data_address, find
+from skinr1.page.worst import Level, error_in_words, levels
 from skinr1.report import Report
 from skinr1.taxonomy import Taxonomy
 from skinr1.taxonomy.tree import normalise
@@ -35,7 +36,10 @@ INVALID = Mark("∅", "invalid", "wrong")
 
 @dataclass(frozen=True)
 class Reply:
-    """One model's answer to one case. ``report`` is None when invalid; ``raw`` is then the text, cut for display."""
+    """One model's answer to one case. ``report`` is None when invalid; ``raw`` is then the text, cut for display.
+
+    ``levels`` is the answer's path down to its first wrong level, which ``error`` says in words.
+    """
 
     model: str
     mark: Mark
@@ -48,6 +52,8 @@ class Reply:
     problem: str
     raw: str
     cut: int
+    levels: tuple[Level, ...]
+    error: str
 
 
 @dataclass(frozen=True)
@@ -86,19 +92,18 @@ def choose(outcomes: Sequence[Outcome], size: int) -> list[str]:
 
 
 def exhibits(
-    runs: Mapping[str, Sequence[Outcome]], folders: tuple[Path, ...], taxonomy: Taxonomy, size: int
+    runs: Mapping[str, Sequence[Outcome]], folders: tuple[Path, ...], taxonomy: Taxonomy, case_ids: Sequence[str]
 ) -> list[Exhibit]:
-    """The chosen cases of the first run, with every model's answer where it has one.
+    """The cases in the order given, with every model's answer where it has one.
 
     Args:
         runs: model name -> outcomes.
         folders: where relative image paths may lie.
     """
     by_case = {name: {o.case_id: o for o in run} for name, run in runs.items()}
-    first = next(iter(runs))
     found = []
-    for case_id in choose(runs[first], size):
-        row = by_case[first][case_id].row
+    for case_id in case_ids:
+        row = next(run[case_id] for run in by_case.values() if case_id in run).row
         file = find(row.image, folders) if row.image else None
         found.append(
             Exhibit(
@@ -133,6 +138,8 @@ def _reply(model: str, outcome: Outcome, taxonomy: Taxonomy) -> Reply:
         problem=str(outcome.invalid or ""),
         raw="" if report else text[:RAW_SHOWN],
         cut=0 if report else max(0, len(text) - RAW_SHOWN),
+        levels=levels(outcome, taxonomy),
+        error="" if named is None or top1(outcome, taxonomy) else error_in_words(outcome, taxonomy),
     )
 
 

@@ -136,7 +136,7 @@ def load(name: str) -> ModuleType:
 
 @pytest.fixture(scope="session")
 def scripts() -> dict[str, ModuleType]:
-    return {name: load(name) for name in ("score", "page")}
+    return {name: load(name) for name in ("score", "page", "import_predictions", "compare", "card", "export_benchmark")}
 
 
 @pytest.fixture

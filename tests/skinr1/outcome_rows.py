@@ -2,8 +2,11 @@
 
 import json
 
-from skinr1.metrics import outcomes
+from skinr1.metrics import columns_of, outcomes
+from skinr1.metrics.catalogue import Seen
 from skinr1.metrics.estimate import estimates
+from skinr1.metrics.tree import Tree
+from skinr1.seven_point import CRITERIA
 from skinr1.taxonomy import Taxonomy
 
 TREE = Taxonomy.from_yaml("""
@@ -25,13 +28,19 @@ tree:
     bucket: non_neoplastic
     children:
       eczema: {}
+  infectious:
+    bucket: non_neoplastic
+    children:
+      herpes: {contagious: true}
 """)
+ARRAYS = Tree(TREE)
 NEVUS = "neoplasm/benign/melanocytic/nevus"
 BLUE = "neoplasm/benign/melanocytic/blue_nevus"
 KERATOSIS = "neoplasm/benign/keratosis"
 MELANOMA = "neoplasm/malignant/melanocytic/melanoma"
 BCC = "neoplasm/malignant/bcc"
 ECZEMA = "inflammatory/eczema"
+INFECTION = "infectious/herpes"
 
 
 def text(diagnosis, condition=None):
@@ -69,9 +78,32 @@ def row(number, truth, said, patient=None, tone=None, condition=None):
     }
 
 
+def full_row(number, truth, said, **changes):
+    """A row that every metric concerns: annotated signs, a whole checklist, readers, and an answer that agrees."""
+    counting = [name for values in CRITERIA.values() for counts, name in values.values() if counts]
+    differential = [[truth, 0.6], [KERATOSIS if truth != KERATOSIS else BLUE, 0.4]]
+    report = json.loads(text(said).partition("\n")[2])
+    report["findings"] = ["irregular network", "papule"]
+    report["differential"][0]["probability"] = 1.0
+    made = {
+        **row(number, truth, said),
+        "text": f"<think>An irregular network and a papule: {TREE.node(said).name}.</think>\n{json.dumps(report)}",
+        "findings": ["irregular network", "papule"],
+        "findings_absent": [name for name in counting if name != "irregular network"],
+        "differential": differential,
+        "readers": [[[truth], [differential[1][0]]], [[truth]]],
+    }
+    return {**made, **changes}
+
+
+def seen(rows):
+    """Rows as the metrics see them."""
+    return Seen(columns_of(outcomes(rows, TREE), TREE), ARRAYS)
+
+
 def run(*pairs, **extra):
-    return outcomes([row(i, truth, said, **extra) for i, (truth, said) in enumerate(pairs)], TREE)
+    return seen([row(i, truth, said, **extra) for i, (truth, said) in enumerate(pairs)])
 
 
 def value(metric, results):
-    return estimates([metric], results, TREE, resamples=50)[metric.name].value
+    return estimates([metric], results, resamples=50)[metric.name].value

@@ -10,28 +10,53 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score, recall_score
 
 from skinr1.errors import UserError
-from skinr1.metrics import condition, hierarchy, outcomes, score
-from skinr1.metrics.catalogue import HIERARCHICAL_F, SENSITIVITY, TOP1, VALID, catalogue
+from skinr1.metrics import condition, hierarchy, outcomes
+from skinr1.metrics.catalogue import HIERARCHICAL_F, SENSITIVITY, TOP1, VALID, Seen, catalogue
 from skinr1.metrics.estimate import estimates
-from skinr1.metrics.fairness import by_group, skin_tone
-from skinr1.metrics.outcomes import majority
-from skinr1.metrics.scores import INVALID, confusion
+from skinr1.metrics.fairness import by_group, tones
+from skinr1.metrics.majority import majority
+from skinr1.metrics.scores import INVALID, confusion, score
+from skinr1.metrics.tree import BUCKETS, NONE
 from skinr1.taxonomy import Bucket
-from tests.skinr1.outcome_rows import BCC, BLUE, ECZEMA, KERATOSIS, MELANOMA, NEVUS, TREE, row, run, value
+from tests.skinr1.outcome_rows import (
+    ARRAYS,
+    BCC,
+    BLUE,
+    ECZEMA,
+    INFECTION,
+    KERATOSIS,
+    MELANOMA,
+    NEVUS,
+    TREE,
+    full_row,
+    row,
+    run,
+    seen,
+    value,
+)
 
 
-def test_invalid_answers_stay_in_every_denominator():
-    pairs = [(NEVUS, NEVUS), (MELANOMA, MELANOMA), (ECZEMA, ECZEMA), (BCC, BCC)]
-    silent = [(truth, None) for truth, _ in pairs]
-    before = score(run(*pairs), TREE, resamples=20)["metrics"]
-    after = score(run(*pairs, *silent), TREE, resamples=20)["metrics"]
-    for name, estimate in before.items():
-        assert after[name]["n"] == 2 * estimate["n"], name
-    for name in before.keys() - {"hierarchical_precision", "tree_distance"}:
-        assert after[name]["value"] < before[name]["value"], name
-    assert after["tree_distance"]["value"] > before["tree_distance"]["value"]
-    assert after["top1"]["value"] == after["malignancy_sensitivity"]["value"] == 0.5
-    assert after["malignancy_specificity"]["value"] == 0.5
+METRICS = {metric.name: metric for metric in catalogue(ARRAYS)}
+
+
+def test_the_example_concerns_every_metric_of_the_catalogue():
+    assert all(e.n and e.value is not None for e in estimates(catalogue(ARRAYS), seen(everything()), 5).values())
+
+
+def everything():
+    """Right answers to cases that every metric concerns."""
+    truths = [NEVUS, MELANOMA, ECZEMA, BCC, INFECTION]
+    return [full_row(i, truth, truth) for i, truth in enumerate(truths)]
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_invalid_answers_stay_in_the_denominator_and_never_help(name):
+    rows = everything()
+    silent = [{**r, "case_id": f"s{r['case_id']}", "text": "no report at all"} for r in rows]
+    (before, after) = (estimates([METRICS[name]], seen(r), 5)[name] for r in (rows, rows + silent))
+    assert after.n == 2 * before.n > 0
+    worse = after.value < before.value if METRICS[name].higher else after.value > before.value
+    assert worse, (before, after)
 
 
 @pytest.mark.parametrize(
@@ -49,14 +74,13 @@ def test_invalid_answers_stay_in_every_denominator():
     ],
 )
 def test_ancestor_counts(truth, said, shared, predicted, true):
-    (result,) = run((truth, said))
-    assert hierarchy.ancestor_counts(result, TREE) == (shared, predicted, true)
+    assert run((truth, said)).placed.ancestor_counts.tolist() == [[shared, predicted, true]]
 
 
 def test_micro_hierarchical_scores_by_hand():
     results = run((NEVUS, BLUE), (BCC, MELANOMA), (ECZEMA, None))
     # shared 3 + 2 + 0, predicted 4 + 4 + 2 (an invalid answer counts as deep as the truth), true 4 + 3 + 2
-    found = {name: e.value for name, e in estimates(catalogue(TREE), results, TREE, 20).items()}
+    found = {name: e.value for name, e in estimates(catalogue(ARRAYS), results, 20).items()}
     assert found["hierarchical_precision"] == pytest.approx(5 / 10)
     assert found["hierarchical_recall"] == pytest.approx(5 / 9, abs=1e-6)
     assert found["hierarchical_f"] == pytest.approx(2 * (5 / 10) * (5 / 9) / (5 / 10 + 5 / 9), abs=1e-6)
@@ -75,28 +99,36 @@ def test_micro_hierarchical_scores_by_hand():
     ],
 )
 def test_depth_credit_and_distance(truth, said, credit, distance):
-    (result,) = run((truth, said))
-    assert hierarchy.depth_credit(result, TREE) == pytest.approx(credit)
-    assert hierarchy.tree_distance(result, TREE) == distance
+    placed = run((truth, said)).placed
+    assert placed.depth_credit() == pytest.approx([credit])
+    assert placed.tree_distance() == [distance]
 
 
-@given(st.sampled_from(list(TREE.nodes)), st.sampled_from(list(TREE.nodes)))
-def test_hierarchy_bounds(truth, said):
-    (result,) = outcomes([row(0, truth, said)], TREE)
-    assert 0 <= hierarchy.depth_credit(result, TREE) <= 1
-    right = truth in TREE.path(said)
-    assert (hierarchy.case_f(result, TREE) == 1) == right == (hierarchy.tree_distance(result, TREE) == 0)
-    hits = [hierarchy.level_hit(result, TREE, level) for level in range(1, 5)]
-    assert [hit is None for hit in hits] == [level > TREE.node(truth).depth for level in range(1, 5)]
-    known = [hit for hit in hits if hit is not None]
-    assert all(upper >= lower for upper, lower in pairwise(known))
-    silent = outcomes([row(0, truth, None)], TREE)[0]
-    assert hierarchy.tree_distance(silent, TREE) >= hierarchy.tree_distance(result, TREE)
+def test_hierarchy_bounds():
+    """Every pair of nodes."""
+    pairs = [(truth, said) for truth in TREE.nodes for said in TREE.nodes]
+    run_of = run(*pairs)
+    placed, order = run_of.placed, [int(case[1:]) for case in run_of.columns.case_id]
+    pairs = [pairs[place] for place in order]
+    right = np.array([truth in TREE.path(said) for truth, said in pairs])
+    assert ((placed.depth_credit() >= 0) & (placed.depth_credit() <= 1)).all()
+    assert np.array_equal(placed.case_f() == 1, right) and np.array_equal(placed.tree_distance() == 0, right)
+    assert np.array_equal(placed.hits[:, 0], right)
+    for (truth, said), shared in zip(pairs, ARRAYS.shared_depth(placed.truths[:, 0], run_of.columns.said), strict=True):
+        assert shared == hierarchy.shared_depth(truth, said, TREE)
+    hits = []
+    for level in range(1, 5):
+        true, said = placed.level_classes(level)
+        assert np.array_equal(true == NONE, [TREE.node(truth).depth < level for truth, _ in pairs])
+        hits.append(np.where(true == NONE, np.nan, true == said))
+    assert all((lower <= upper)[~np.isnan(lower)].all() for upper, lower in pairwise(hits))
+    silent = run(*((truth, None) for truth, _ in pairs)).placed
+    assert (silent.tree_distance() >= placed.tree_distance()).all()
 
 
 def test_level_accuracy_counts_cases_deep_enough():
     results = run((NEVUS, BLUE), (NEVUS, "neoplasm"), (ECZEMA, NEVUS), (BCC, None))
-    found = estimates(catalogue(TREE), results, TREE, 20)
+    found = estimates(catalogue(ARRAYS), results, 20)
     assert [found[f"level_{i}_accuracy"].n for i in range(1, 5)] == [4, 4, 3, 2]
     assert [found[f"level_{i}_accuracy"].value for i in range(1, 5)] == [0.5, 0.25, pytest.approx(1 / 3, abs=1e-6), 0]
 
@@ -107,7 +139,7 @@ BUCKETS = list(Bucket)
 @given(st.lists(st.tuples(st.sampled_from(BUCKETS), st.sampled_from([*BUCKETS, None])), min_size=1, max_size=30))
 def test_condition_scores_agree_with_sklearn(pairs):
     rows = [row(i, NEVUS, None if b is None else (NEVUS, b), condition=a) for i, (a, b) in enumerate(pairs)]
-    found = {name: e.value for name, e in estimates(catalogue(TREE), outcomes(rows, TREE), TREE, 5).items()}
+    found = {name: e.value for name, e in estimates(catalogue(ARRAYS), seen(rows), 5).items()}
     truth, said = [str(a) for a, _ in pairs], [str(b) for _, b in pairs]
     expected = f1_score(truth, said, labels=sorted(set(truth)), average="macro", zero_division=0)
     assert found["condition_macro_f1"] == pytest.approx(expected, abs=1e-6)
@@ -123,16 +155,16 @@ def test_condition_scores_agree_with_sklearn(pairs):
 
 
 def test_malignancy_by_diagnosis_is_another_question_than_the_stated_condition():
-    (result,) = run((MELANOMA, (MELANOMA, "benign")))
-    assert condition.sensitivity(result, TREE) == 0
-    assert condition.sensitivity(result, TREE, condition.of_diagnosis) == 1
-    (group,) = run((NEVUS, ("neoplasm", "benign")))  # a node whose members differ flags nothing
-    assert condition.specificity(group, TREE, condition.of_diagnosis) == 1
+    one = run((MELANOMA, (MELANOMA, "benign"))).columns
+    assert condition.sensitivity(one, condition.stated_malignant(one)) == 0
+    assert condition.sensitivity(one, condition.diagnosed_malignant(one, ARRAYS)) == 1
+    group = run((NEVUS, ("neoplasm", "benign"))).columns  # a node whose members differ flags nothing
+    assert condition.specificity(group, condition.diagnosed_malignant(group, ARRAYS)) == 1
 
 
 def test_unknown_condition_is_outside_condition_metrics_only():
-    results = outcomes([row(0, "neoplasm", "neoplasm")], TREE)
-    found = estimates(catalogue(TREE), results, TREE, 5)
+    results = run(("neoplasm", "neoplasm"))
+    found = estimates(catalogue(ARRAYS), results, 5)
     assert found["condition_accuracy"].n == found["malignancy_specificity"].n == 0
     assert found["condition_macro_f1"].value is None
     assert found["top1"].n == 1
@@ -156,21 +188,23 @@ def test_bad_rows_stop_with_one_line(rows, message):
 
 def test_majority_class_baseline():
     results = run((NEVUS, BLUE), (NEVUS, None), (BCC, BCC))
-    constant = majority(results, TREE)
-    assert {o.predicted for o in constant} == {NEVUS}
+    constant = Seen(majority(results.columns, ARRAYS), ARRAYS)
+    assert {ARRAYS.ids[node] for node in constant.columns.said} == {NEVUS}
     assert value(TOP1, constant) == pytest.approx(2 / 3, abs=1e-6)
     assert value(SENSITIVITY, constant) == 0
     assert value(VALID, constant) == 1
-    found = score(results, TREE, resamples=20)["majority_class"]
+    found = score(results.columns, TREE, resamples=20)["majority_class"]
     assert found["diagnosis"] == NEVUS
     assert found["paired"]["top1"]["value"] == pytest.approx(-1 / 3, abs=1e-6)
 
 
 def test_majority_class_does_not_contradict_itself():
     """Most cases malignant, most frequent diagnosis benign: the constant answer is benign in both."""
-    constant = majority(run((NEVUS, NEVUS), (NEVUS, NEVUS), (BCC, BCC), (MELANOMA, MELANOMA)), TREE)
-    assert {(o.predicted, o.predicted_condition) for o in constant} == {(NEVUS, Bucket.BENIGN)}
-    assert value(SENSITIVITY, constant) == 0
+    results = run((NEVUS, NEVUS), (NEVUS, NEVUS), (BCC, BCC), (MELANOMA, MELANOMA))
+    constant = majority(results.columns, ARRAYS)
+    said = {(ARRAYS.ids[node], BUCKETS[b]) for node, b in zip(constant.said, constant.said_bucket, strict=True)}
+    assert said == {(NEVUS, Bucket.BENIGN)}
+    assert value(SENSITIVITY, Seen(constant, ARRAYS)) == 0
 
 
 def test_silence_is_never_cheaper_than_a_wrong_answer():
@@ -187,7 +221,7 @@ def test_tones_unknown_is_its_own_row():
         row(2, NEVUS, NEVUS, tone="fitzpatrick 1"),
         row(3, NEVUS, BLUE),
     ]
-    found = by_group(outcomes(rows, TREE), skin_tone, TREE, 20)
+    found = by_group(seen(rows), tones(seen(rows)), resamples=20)
     assert list(found) == ["fitzpatrick 1", "fitzpatrick 5", "unknown"]
     assert [(g["n"], g["top1"]["value"]) for g in found.values()] == [(1, 1), (2, 0.5), (1, 0)]
     assert found["fitzpatrick 1"]["top1"]["low"] is None
@@ -195,7 +229,7 @@ def test_tones_unknown_is_its_own_row():
 
 def test_confusion_keeps_invalid_and_adds_up():
     results = run((NEVUS, MELANOMA), (NEVUS, None), (ECZEMA, "neoplasm"))
-    found = confusion(results, TREE)
+    found = confusion(results)
     assert found["columns"][-1] == INVALID
     assert np.sum(found["counts"]) == 3
     assert found["counts"][found["rows"].index("neoplasm/benign")][-1] == 1
@@ -208,10 +242,10 @@ def test_scores_count_reasons_and_contradictions_and_do_not_depend_on_row_order(
         {**row(2, NEVUS, None), "finish_reason": "length"},
         {**row(3, NEVUS, None), "text": "<think>a</think>{"},
     ]
-    found = score(outcomes(rows, TREE), TREE, resamples=20)
+    found = score(seen(rows).columns, TREE, resamples=20)
     assert found["invalid"] == {"json": 1, "think": 2}
     assert (found["cut_off"], found["inconsistent"], sum(found["inconsistencies"].values())) == (1, 1, 1)
-    assert json.dumps(found) == json.dumps(score(outcomes(rows[::-1], TREE), TREE, resamples=20))
+    assert json.dumps(found) == json.dumps(score(seen(rows[::-1]).columns, TREE, resamples=20))
 
 
 def test_micro_f_is_the_catalogue_f_of_the_headline():

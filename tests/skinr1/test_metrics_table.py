@@ -9,7 +9,7 @@ from tests.skinr1.outcome_rows import BLUE, NEVUS, TREE, run
 
 
 def test_summary_table_shows_intervals_and_what_cannot_be_computed():
-    good = score(run(*[(NEVUS, NEVUS), (NEVUS, BLUE)] * 10), TREE, resamples=100)
+    good = score(run(*[(NEVUS, NEVUS), (NEVUS, BLUE)] * 10).columns, TREE, resamples=100)
     console = Console(width=140, record=True, file=io.StringIO())
     console.print(summary_table({"base": good, "[SFT]": good}))
     lines = console.export_text()
@@ -17,7 +17,7 @@ def test_summary_table_shows_intervals_and_what_cannot_be_computed():
 
 
 def test_markdown_table_holds_the_majority_every_model_and_the_paired_difference():
-    poor, good = (run(*[(NEVUS, NEVUS), (NEVUS, said)] * 10) for said in (BLUE, NEVUS))
+    poor, good = (run(*[(NEVUS, NEVUS), (NEVUS, said)] * 10).columns for said in (BLUE, NEVUS))
     scores = {
         "sft": score(poor, TREE, resamples=100),
         "grpo": score(good, TREE, ("sft", poor), resamples=100),

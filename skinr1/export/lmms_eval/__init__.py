@@ -1,0 +1,1 @@
+"""The files of an lmms-eval task, copied beside its data by :mod:`skinr1.export.benchmark`."""

@@ -1,0 +1,1 @@
+"""Does the model know how sure it is: reliability, temperature, selective answers, conformal sets, back-off."""
