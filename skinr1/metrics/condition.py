@@ -12,7 +12,7 @@ from skinr1.metrics.tree import BUCKETS, NONE, Nodes, Tree
 from skinr1.taxonomy import Bucket
 
 BENIGN, MALIGNANT = BUCKETS.index(Bucket.BENIGN), BUCKETS.index(Bucket.MALIGNANT)
-STEPS = 101  # hundredths of probability, 0 to 1
+STEPS = 103  # hundredths of probability, 0 to 1, between one place below and one above them for invalid answers
 
 
 def sensitivity(columns: Columns, flagged: NDArray[np.bool_]) -> Array:
@@ -43,16 +43,17 @@ def accuracy(columns: Columns) -> Array:
 def malignant_mass(columns: Columns, tree: Tree) -> NDArray[np.int64]:
     """(n,) hundredths of probability that the differential gives to malignant nodes, at most 100."""
     malignant = tree.bucket[columns.ranking] == MALIGNANT
-    return np.minimum((columns.probability * malignant).sum(axis=1, dtype=np.int64), STEPS - 1)
+    return np.minimum((columns.probability * malignant).sum(axis=1, dtype=np.int64), 100)
 
 
 def mass_histogram(columns: Columns, tree: Tree) -> NDArray[np.int64]:
     """(n,) code of a case among 2 x :data:`STEPS`: not malignant, then malignant, each by its mass; -1 unknown.
 
-    An invalid answer takes the worst place of its class: mass 1 where there is no malignancy, mass 0 where there is.
+    An invalid answer takes the worst place of its class: above all masses where there is no malignancy, below them
+    where there is.
     """
     malignant = columns.true_bucket == MALIGNANT
-    mass = np.where(columns.valid, malignant_mass(columns, tree), np.where(malignant, 0, STEPS - 1))
+    mass = np.where(columns.valid, 1 + malignant_mass(columns, tree), np.where(malignant, 0, STEPS - 1))
     return np.where(columns.true_bucket == NONE, NONE, mass + STEPS * malignant)
 
 
@@ -68,14 +69,19 @@ def auroc(counts: Array) -> Array:
 
 
 def roc(counts: Array) -> list[tuple[float, float, float]]:
-    """(2 x STEPS,) counts -> (threshold, false positive rate, true positive rate), flagged at or above the threshold."""
+    """(2 x STEPS,) counts -> (threshold, false positive rate, true positive rate), flagged at or above the threshold.
+
+    A threshold of -0.01 or 1.01 stands for the invalid answers, see :func:`mass_histogram`.
+    """
     negative, positive = counts[:STEPS], counts[STEPS:]
     if not negative.sum() or not positive.sum():
         return []
     fpr = np.cumsum(negative[::-1])[::-1] / negative.sum()
     tpr = np.cumsum(positive[::-1])[::-1] / positive.sum()
     steps = (negative + positive > 0).nonzero()[0]
-    return [(round(step / 100, 2), round(float(fpr[step]), 6), round(float(tpr[step]), 6)) for step in steps]
+    return [
+        (round((int(step) - 1) / 100, 2), round(float(fpr[step]), 6), round(float(tpr[step]), 6)) for step in steps
+    ]
 
 
 def crossings(columns: Columns, tree: Tree, nearest: Nodes) -> dict[str, Array]:

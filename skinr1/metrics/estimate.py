@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from skinr1.errors import UserError
 from skinr1.metrics.catalogue import Counted, Metric, Seen
@@ -89,13 +90,31 @@ def values(found: Sequence[Block]) -> dict[str, float]:
 
 def draws(found: Sequence[Block], clusters: int, resamples: int, seed: int) -> dict[str, Array]:
     """Metric -> (resamples,) values, all over the same draws of patients."""
+    sides = [side for kind in (False, True) if (side := [b for b in found if sparse.issparse(b.sums) == kind])]
+    tables = [beside(side) for side in sides]
     pieces: dict[str, list[Array]] = {}
     for piece in weights(clusters, resamples, seed):
-        for block in found:
-            totals = drawn_sums(block.sums, piece)
-            for metric in block.metrics:
-                pieces.setdefault(metric.name, []).append(np.asarray(metric.value(totals)))
+        for side, table in zip(sides, tables, strict=True):
+            for name, drawn in drawn_values(side, drawn_sums(table, piece)).items():
+                pieces.setdefault(name, []).append(drawn)
     return {name: np.concatenate(parts) for name, parts in pieces.items()}
+
+
+def beside(side: Sequence[Block]) -> Sums:
+    """The sums of blocks of one kind, dense or sparse, as one table: one product then draws them all."""
+    if sparse.issparse(side[0].sums):
+        return sparse.csr_array(sparse.hstack([block.sums for block in side]))
+    return np.concatenate([np.asarray(block.sums) for block in side], axis=1)
+
+
+def drawn_values(side: Sequence[Block], totals: Array) -> dict[str, Array]:
+    """(draws, all columns of :func:`beside`) -> metric -> (draws,)."""
+    found, start = {}, 0
+    for block in side:
+        own = totals[:, start : start + len(block.total)]
+        start += len(block.total)
+        found.update({metric.name: np.asarray(metric.value(own)) for metric in block.metrics})
+    return found
 
 
 def estimate_of(metric: Metric, value: float, samples: Array, n: int, patients: int) -> Estimate:

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from skinr1.metrics.catalogue import GROUP_METRICS, HIERARCHICAL_F, SENSITIVITY, SPECIFICITY, TOP1, Metric, Seen
 from skinr1.metrics.columns import UNKNOWN, Coded
-from skinr1.metrics.estimate import Estimate, estimate_of, number, values
-from skinr1.metrics.estimate import Block as Block
-from skinr1.metrics.statistics import RESAMPLES, SEED, Array, percentile_interval, weights, wilson_interval
+from skinr1.metrics.estimate import Block, Estimate, beside, drawn_values, estimate_of, number, values
+from skinr1.metrics.statistics import RESAMPLES, SEED, Array, drawn_sums, percentile_interval, weights, wilson_interval
 
 MINIMUM = 20
 
@@ -158,14 +157,13 @@ def _drawn(
 ) -> tuple[list[Group], dict[str, dict[str, Array]]]:
     """The groups, unknown last, and group -> metric -> (resamples,): all groups over the same draws of patients."""
     groups = _groups(seen, attribute, metrics)
+    tables = {group.name: beside(group.blocks) for group in groups}
     pieces: dict[str, dict[str, list[Array]]] = {group.name: {} for group in groups}
     for piece in weights(seen.columns.patients, resamples, seed):
         for group in groups:
-            drawn = piece[group.rows]
-            for block in group.blocks:
-                totals = np.ascontiguousarray((block.sums.T @ drawn).T)
-                for metric in block.metrics:
-                    pieces[group.name].setdefault(metric.name, []).append(metric.value(totals))
+            totals = drawn_sums(tables[group.name], piece[group.rows])
+            for name, drawn in drawn_values(group.blocks, totals).items():
+                pieces[group.name].setdefault(name, []).append(drawn)
     return groups, {g: {m: np.concatenate(parts) for m, parts in of.items()} for g, of in pieces.items()}
 
 

@@ -34,6 +34,23 @@ def average_overlap(places: Array, reference: Array) -> Array:
     return np.divide(_overlap(ours, theirs), own, out=np.zeros_like(own), where=own > 0)
 
 
+def expected_overlap(places: Array, shares_of_samples: Array, labels: NDArray[np.int64]) -> Array:
+    """The mean of :func:`average_overlap` over samples of a reference without ties that ranks all its labels.
+
+    Such references all agree with themselves equally, and the overlap is linear in the shares of places; so their mean
+    shares say as much as all of them.
+
+    Args:
+        shares_of_samples: (..., labels, L) mean of the samples' shares.
+        labels: (...) how many labels every sample ranks.
+    """
+    ours, theirs = np.cumsum(places, axis=-1), np.cumsum(shares_of_samples, axis=-1)
+    ranks = np.arange(1, places.shape[-1] + 1)
+    itself = (np.minimum(ranks, labels[..., None]) / ranks).mean(axis=-1)
+    own = np.sqrt(_overlap(ours, ours) * itself)
+    return np.divide(_overlap(ours, theirs), own, out=np.zeros_like(own), where=own > 0)
+
+
 def _overlap(a: Array, b: Array) -> Array:
     length = a.shape[-1]
     return ((a * b).sum(axis=-2) / np.arange(1, length + 1)).mean(axis=-1)
@@ -52,4 +69,4 @@ def shares(scores: Array, length: int) -> Array:
     tied = (scores[..., None, :] == scores[..., :, None]).sum(axis=-1)
     place = np.arange(length)
     inside = (place >= better[..., None]) & (place < (better + tied)[..., None])
-    return np.where(inside & (scores > 0)[..., None], 1 / tied[..., None], 0.0)
+    return np.where(inside & (scores > 0)[..., None], 1 / np.maximum(1, tied)[..., None], 0.0)

@@ -117,9 +117,7 @@ def uncertain(seen: Seen, resamples: int, seed: int) -> dict[str, Any] | None:
     rows = []
     for reliability_of in RELIABILITIES:
         adjusted = part.met.adjusted(reliability_of, TOPS, seed)
-        certain = part.met.case_certainty(reliability_of, seed)
         metrics: list[Metric] = [mean(name, lambda _, of=of: of) for name, of in adjusted.items()]  # type: ignore[misc]
-        metrics.append(mean("certainty", lambda _, of=certain: of))  # type: ignore[misc]
         found = estimates(metrics, part, resamples, seed)
         rows.append({"readers": reliability_of, **{name: asdict(estimate) for name, estimate in found.items()}})
     return {"cases": len(cases), "reliability": rows, "reader_agreement": _agreement(seen, readers)}

@@ -72,9 +72,9 @@ def metrics_table(content: Mapping[str, Any]) -> Table:
 
 def fairness_table(attribute: Mapping[str, Any]) -> Table:
     """One attribute of the fairness part: a row a group, unknown last, then the gaps."""
-    shown = ("top1", "hierarchical_f", "malignancy_sensitivity", "safety_critical_error")
+    shown = ("top1", "malignancy_sensitivity", "safety_critical_error")
     note = "; ".join(attribute["notes"])
-    table = _plain("", note, attribute["attribute"], ("n", *(name.replace("_", " ") for name in shown)))
+    table = _plain(attribute["attribute"], note, "group", ("n", *(name.replace("_", " ") for name in shown)))
     for group in attribute["groups"]:
         mark = " (small)" if group["small"] and not group["unknown"] else ""
         cells = (f"{group['group']}{mark}", str(group["n"]), *(show(group["metrics"][name]) for name in shown))

@@ -16,7 +16,7 @@ def backed_off(ranking: Nodes, probability: NDArray[np.uint8], tree: Tree, thres
     for level in range(tree.levels):  # from the top: a deeper node takes the place of the one above
         at = np.where(ranking >= 0, tree.ancestors[ranking, level], NONE)
         same = (at[:, :, None] == at[:, None, :]) & (at[:, :, None] >= 0)
-        mass = (same * probability[:, None, :].astype(np.int64)).sum(axis=2)
+        mass = (same * probability[:, None, :].astype(np.int16)).sum(axis=2, dtype=np.int16)
         best = mass.argmax(axis=1)
         enough = (mass[np.arange(len(at)), best] >= hundredths) & (at[np.arange(len(at)), best] >= 0)
         found = np.where(enough, at[np.arange(len(at)), best], found)

@@ -41,7 +41,7 @@ def risk_coverage(counts: Array) -> list[dict[str, float]]:
     answered, errors = np.cumsum(block), np.cumsum(wrong)
     return [
         {
-            "confidence": round((STEPS - 1 - step) / 100, 2),
+            "confidence": round((STEPS - 1 - int(step)) / 100, 2),
             "coverage": round(float(answered[step] / answered[-1]), 6),
             "risk": round(float(errors[step] / answered[step]), 6),
         }

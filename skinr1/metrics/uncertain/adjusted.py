@@ -3,7 +3,7 @@
 Many cases share a differential and the way their answer meets it, so each such pair is worked out once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skinr1.metrics.columns import RANKS, Columns
-from skinr1.metrics.ranking import average_overlap, shares
+from skinr1.metrics.ranking import average_overlap, expected_overlap, shares
 from skinr1.metrics.statistics import Array
 from skinr1.metrics.tree import NONE, Tree
 from skinr1.metrics.uncertain.plausibilities import certainty, prirn
@@ -77,16 +77,8 @@ class Met:
 
     def overlap(self) -> Array:
         """(n,) average overlap with the labels by weight, equal weights tied."""
-        reference = shares(self.weights, RANKS)
-        return self.by_case(self._overlaps(reference[self.differential]))
-
-    def _overlaps(self, reference: Array) -> Array:
-        """(pairs,) against (pairs, labels, 6) shares of places."""
-        found = [
-            average_overlap(self._places(piece), _widened(reference[piece]))
-            for piece in (slice(at, at + PIECE) for at in range(0, len(self.label), PIECE))
-        ]
-        return np.concatenate(found) if found else np.zeros(0)
+        reference = shares(self.weights, RANKS)[self.differential]
+        return self.by_case(_in_pieces(self, lambda piece: average_overlap(self._places(piece), _widened(reference[piece]))))
 
     def _places(self, piece: slice) -> Array:
         """(pairs, labels + 6, 6): a rank that names no label is one of its own, which the readers never name."""
@@ -94,20 +86,39 @@ class Met:
         other = np.eye(RANKS)[None] * (self.label[piece] == NONE)[:, None, :]
         return np.concatenate([named, other], axis=1)
 
-    def adjusted(self, reliability: float, tops: Sequence[int], seed: int, samples: int = SAMPLES) -> dict[str, Array]:
-        """``top1`` … and ``average_overlap`` -> (n,): means over plausible truths of PrIRN at a reliability."""
-        drawn = prirn(self.weights, reliability, samples, seed)
-        certain = certainty(drawn)[self.differential]
-        found = {f"top{k}": self.by_case((self.named[:, :k].any(axis=1) * certain).sum(axis=1)) for k in tops}
-        overlap = np.zeros(len(self.label))
-        for sample in drawn:
-            overlap += self._overlaps(shares(sample, RANKS)[self.differential])
-        return {**found, "average_overlap": self.by_case(overlap / samples)}
+    @cached_property
+    def profiles(self) -> tuple[Array, NDArray[np.int64]]:
+        """((profiles, labels) weights that occur, (differentials,) row of each): few, whatever the labels are."""
+        found, place = np.unique(self.weights, axis=0, return_inverse=True)
+        return found, place.reshape(-1)
 
-    def case_certainty(self, reliability: float, seed: int, samples: int = SAMPLES) -> Array:
-        """(n,) annotation certainty: how often the most certain label is the most plausible one."""
-        best = certainty(prirn(self.weights, reliability, samples, seed)).max(axis=1)
-        return self.by_case(best[self.differential])
+    def adjusted(self, reliability: float, tops: Sequence[int], seed: int, samples: int = SAMPLES) -> dict[str, Array]:
+        """Means over plausible truths of PrIRN at a reliability, each (n,): ``top1`` …, ``average_overlap``; and
+        ``certainty``, how often the case's most certain label is the most plausible one.
+        """
+        weights, row = self.profiles
+        profile = row[self.differential]
+        drawn = prirn(weights, reliability, samples, seed)
+        certain = certainty(drawn)
+        places = np.mean([shares(sample, RANKS) for sample in drawn], axis=0)
+        labels = (weights > 0).sum(axis=1)
+
+        def overlap(piece: slice) -> Array:
+            rows = profile[piece]
+            return expected_overlap(self._places(piece), _widened(places[rows]), labels[rows])
+
+        tops_found = {k: (self.named[:, :k].any(axis=1) * certain[profile]).sum(axis=1) for k in tops}
+        return {
+            **{f"top{k}": self.by_case(found) for k, found in tops_found.items()},
+            "average_overlap": self.by_case(_in_pieces(self, overlap)),
+            "certainty": self.by_case(certain.max(axis=1)[profile]),
+        }
+
+
+def _in_pieces(met: Met, overlap: Callable[[slice], Array]) -> Array:
+    """(pairs,) made piece by piece, so that memory stays small."""
+    pieces = (slice(at, at + PIECE) for at in range(0, len(met.label), PIECE))
+    return np.concatenate([np.zeros(0), *map(overlap, pieces)])
 
 
 def _widened(reference: Array) -> Array:

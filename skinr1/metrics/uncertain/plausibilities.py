@@ -29,8 +29,9 @@ def prirn(weights: Array, reliability: float, samples: int, seed: int) -> Array:
     with np.errstate(divide="ignore"):
         logs = np.log(generator.standard_gamma(shape + 1, (samples, *shape.shape)))
         logs += np.where(shape > 0, np.log(generator.random(logs.shape)) / np.maximum(shape, ALPHA), -np.inf)
-    drawn = np.exp(logs - logs.max(axis=-1, keepdims=True))
-    return drawn / drawn.sum(axis=-1, keepdims=True)
+    largest = logs.max(axis=-1, keepdims=True)
+    drawn = np.exp(logs - np.where(np.isfinite(largest), largest, 0.0))  # without any label all are 0
+    return drawn / np.maximum(drawn.sum(axis=-1, keepdims=True), np.finfo(float).tiny)
 
 
 def certainty(samples: Array) -> Array:
