@@ -81,6 +81,8 @@ async def _ask(args: ReportArguments, groups: Sequence[Sequence[Path]], taxonomy
         history=tuple(args.history),
         licence="user",
     )
+    if args.key_file and not args.key_file.is_file():
+        raise UserError("file with the API key not found", str(args.key_file), "Correct the path.")
     key = args.key_file.read_text(encoding="utf-8").strip() if args.key_file else None
     async with AsyncClient(args.url, key=key) as client:
         model = args.model or (await client.models())[-1]

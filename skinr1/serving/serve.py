@@ -9,11 +9,12 @@ import sys
 from collections.abc import Iterator, Sequence
 
 import uvicorn
+from fastapi import FastAPI
 from rich.console import Console
 
 from skinr1 import config
-from skinr1.errors import UserError
 from skinr1.serving.gateway.app import create_app
+from skinr1.serving.gateway.journal import locked
 from skinr1.serving.gateway.settings import GatewaySettings, check_exposure
 from skinr1.serving.pixels import pixel_budget
 from skinr1.serving.process import ServeConfig, check_port, command, free_port
@@ -41,12 +42,14 @@ async def _serve(serving: ServeConfig, settings: GatewaySettings, console: Conso
     key = secrets.token_urlsafe(32)
     hashes: dict[str, str] = {}
     supervisor = None
+    with locked(settings.jobs):
+        pass  # what is wrong is told in one line before anything starts: here the jobs, below the models
     if not settings.upstreams:
-        command(serving)  # what is wrong with the models is told before anything starts
+        command(serving)
         supervisor = Supervisor(serving, key, lambda line: console.print(line, highlight=False, soft_wrap=True))
     app = create_app(
         settings,
-        settings.upstreams or [supervisor.url] if supervisor else settings.upstreams,
+        [supervisor.url] if supervisor else settings.upstreams,
         Taxonomy.load(),
         model_hashes=hashes,
         max_pixels=_max_pixels(serving),
@@ -68,31 +71,30 @@ async def _serve(serving: ServeConfig, settings: GatewaySettings, console: Conso
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, server.end)
     gateway = asyncio.create_task(server.serve())
-    tasks = [gateway, asyncio.create_task(_announce(app, serving, console, hashes))]
-    if supervisor:
-        tasks.append(asyncio.create_task(supervisor.run()))
+    work = [gateway, asyncio.create_task(supervisor.run())] if supervisor else [gateway]
+    announcing = asyncio.create_task(_announce(app, serving, supervisor, console, hashes))
     try:
-        done, _ = await asyncio.wait(
-            [task for task in tasks if task is not tasks[1]], return_when=asyncio.FIRST_COMPLETED
-        )
+        done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()  # raises what went wrong
         console.print("drained; server ended")
     finally:
         server.should_exit = True
-        await asyncio.gather(gateway, return_exceptions=True)
-        for task in tasks:
+        await asyncio.wait([gateway])
+        for task in (*work, announcing):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*work, announcing, return_exceptions=True)
 
 
 async def _announce(
-    app: uvicorn.config.ASGIApplication, serving: ServeConfig, console: Console, hashes: dict[str, str]
+    app: FastAPI, serving: ServeConfig, supervisor: Supervisor | None, console: Console, hashes: dict[str, str]
 ) -> None:
     """Hashes the weights while vLLM loads them, and says when there is something to ask."""
     if serving.model:
         hashes.update(await asyncio.to_thread(model_hashes, serving))
-    upstreams = app.state.reporting.upstreams  # type: ignore[union-attr]
+    if supervisor:
+        await supervisor.sound.wait()
+    upstreams = app.state.reporting.upstreams
     while not upstreams.ready:
         await asyncio.sleep(0.2)
     host = f"[{serving.host}]" if ":" in serving.host else serving.host
@@ -108,7 +110,7 @@ def _max_pixels(serving: ServeConfig) -> int | None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, whose signals are ours: the first drains, the second ends at once; the exit code says that all is well."""
+    """uvicorn, whose signals are ours: the first drains, with exit code 0; the second ends at once."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -21,6 +21,7 @@ LOG = logging.getLogger("skinr1.supervisor")
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 STEADY_SECONDS = 300.0  # after so long a life the next start does not wait longer than the first
 POLL_SECONDS = 0.2
+SAY_SECONDS = 5.0
 SMALLEST_CHANGE = 1e-5
 TOP = 5
 
@@ -31,7 +32,7 @@ class Supervisor:
     Args:
         config: what is served; the port is chosen here and stays the same over restarts.
         key: the API key that vLLM asks for.
-        say: is told what is waited for, once a second.
+        say: is told what is waited for, every few seconds.
     """
 
     def __init__(self, config: ServeConfig, key: str, say: Callable[[str], None]):
@@ -39,6 +40,7 @@ class Supervisor:
         self.config = replace(config, host=host, port=process.free_port(host))
         self.key, self.say = key, say
         self.server: Server | None = None
+        self.sound = asyncio.Event()  # the first start is over and its adapters are checked
         self.url = f"http://{host}:{self.config.port}/v1"
 
     async def run(self) -> None:
@@ -56,6 +58,7 @@ class Supervisor:
                     await self._wait(self.server)
                     if first:
                         await check_adapters(self.url, self.config, self.key)
+                        self.sound.set()
                     first = False
                     await self._death(self.server)
                     LOG.warning("vLLM died: %s", process.cause(self.server))
@@ -71,11 +74,13 @@ class Supervisor:
             await asyncio.shield(self._end())
 
     async def _wait(self, server: Server) -> None:
-        started = time.monotonic()
+        started, told = time.monotonic(), 0.0
         while not await asyncio.to_thread(process.answers, server):
             elapsed = process.check_start(server, started, self.config.start_seconds)
-            self.say(f"waiting for vLLM, {elapsed:.0f} s: {process.last_line(server.log)[:90]}")
-            await asyncio.sleep(1.0)
+            if elapsed >= told:
+                self.say(f"waiting for vLLM, {elapsed:.0f} s: {process.last_line(server.log)[:90]}")
+                told = elapsed + SAY_SECONDS
+            await asyncio.sleep(0.5)
 
     async def _death(self, server: Server) -> None:
         while not process.ended(server.process):
@@ -117,7 +122,9 @@ async def _first_token(client: httpx.AsyncClient, url: str, model: str) -> dict[
         "top_logprobs": TOP,
     }
     response = await client.post(f"{url}/chat/completions", json=body)
-    response.raise_for_status()
+    if response.status_code != 200:
+        told = f"{model} does not answer ({response.status_code})"
+        raise UserError(told, url, "Does it answer a request without an image? Read vLLM's log.")
     content = response.json()["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
     return {entry["token"]: entry["logprob"] for entry in content}
 

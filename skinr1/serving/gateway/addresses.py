@@ -42,7 +42,7 @@ async def fetch_image(
             request = client.build_request(
                 "GET",
                 url.copy_with(host=await _public(url, resolver)),
-                headers={"Host": url.netloc.decode("ascii")},
+                headers={"Host": url.netloc.decode("ascii"), "Accept-Encoding": "identity"},
                 extensions={"sni_hostname": url.host},
             )
             try:

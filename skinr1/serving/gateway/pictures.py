@@ -19,8 +19,7 @@ from skinr1.errors import UserError
 from skinr1.images import MAX_PIXELS, PIXELS_PER_TOKEN_SIDE, decode_image, fit, png_bytes
 from skinr1.serving.gateway.faults import Refused
 
-# A phone's JPEG with a second picture for bright screens is an MPO to Pillow; its first picture is the photograph.
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 TAKEN = "give PNG, JPEG, WebP or BMP"
 WORKER_BYTES = 4 * 2**30
 HEAD, TAIL = 1024, 65_557  # where readers of PDF and ZIP look for their marks
@@ -39,6 +38,7 @@ def inspect(data: bytes, where: str) -> tuple[int, int]:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             kind, size = image.format, image.size
+            # a phone's JPEG with a second picture for bright screens is an MPO; its first picture is the photograph
             moving = kind != "MPO" and getattr(image, "n_frames", 1) > 1
     except UnidentifiedImageError:
         raise UserError("not an image of an accepted format", where, f"Please {TAKEN}.") from None
