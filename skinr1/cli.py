@@ -22,6 +22,7 @@ STAGES = {
     "serve": ("start vLLM and the gateway in front of it", "skinr1.serving.serve:serve_main"),
     "key": ("make, list or revoke API keys of the gateway", "skinr1.serving.commands:key_main"),
     "report": ("images -> a validated report from a running server", "skinr1.serving.commands:report_main"),
+    "parity": ("transformers and vLLM: the same tokens, the same answers?", "skinr1.serving.parity"),
     "merge": ("adapter -> full model, checked for equal answers", "skinr1.merge"),
     "doctor": ("this machine, a recipe's memory, a run's cost", "skinr1.doctor"),
     "taxonomy": ("show, lint, search or compare trees of diagnoses", "skinr1.taxonomy.show"),

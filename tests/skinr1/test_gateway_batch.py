@@ -29,6 +29,7 @@ GATEWAY = """
 import sys, uvicorn
 from pathlib import Path
 from skinr1.taxonomy import Taxonomy
+from skinr1.serving.gateway.app import create_app
 from skinr1.serving.gateway.settings import GatewaySettings
 tree = Taxonomy.load(Path(sys.argv[3]))
 app = create_app(GatewaySettings(jobs=Path(sys.argv[2]), batch_concurrency=2), [sys.argv[1]], tree)

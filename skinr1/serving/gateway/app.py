@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import httpx
 from fastapi import FastAPI, Query, Request
@@ -15,6 +15,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
 from skinr1 import __version__
@@ -32,6 +33,7 @@ from skinr1.serving.gateway.settings import GatewaySettings
 from skinr1.serving.gateway.upstreams import Upstreams
 from skinr1.taxonomy import Taxonomy
 
+REFERENCE = "#/components/schemas/{model}"
 EVENT_STREAM = "text/event-stream"
 _SWAGGER = ("vllm", "entrypoints/serve/instrumentator/static")  # vLLM ships these files for servers without internet
 
@@ -111,6 +113,7 @@ def create_app(
     _reports(app, reporting, metrics)
     batch.add_routes(app, jobs, settings)
     _documentation(app)
+    _described(app)
     app.state.reporting = reporting
     return app
 
@@ -240,10 +243,8 @@ def _event(name: str, data: str) -> str:
 
 def _request_body() -> dict[str, Any]:
     """The two ways to send a request, for OpenAPI: JSON with base64, and a form with files."""
-    schema = ReportRequest.model_json_schema(ref_template="#/components/schemas/{model}")
-    definitions = schema.pop("$defs")
-    schema["properties"]["images"]["items"] = definitions["ImageInput"]
-    fields = {name: value for name, value in schema["properties"].items() if name != "images"}
+    own = ReportRequest.model_json_schema()["properties"]
+    fields = {name: value for name, value in own.items() if name != "images"}
     form = {
         "type": "object",
         "properties": {
@@ -253,8 +254,26 @@ def _request_body() -> dict[str, Any]:
         },
         "required": ["images"],
     }
-    content = {"application/json": {"schema": schema}, "multipart/form-data": {"schema": form}}
+    whole = {"$ref": REFERENCE.format(model="ReportRequest")}
+    content = {"application/json": {"schema": whole}, "multipart/form-data": {"schema": form}}
     return {"requestBody": {"content": content, "required": True}}
+
+
+def _described(app: FastAPI) -> None:
+    """Adds the bodies that the operations read themselves to the OpenAPI description."""
+    described = app.openapi
+    models: list[tuple[type[BaseModel], Literal["validation"]]] = [
+        (ReportRequest, "validation"),
+        (batch.BatchRequest, "validation"),
+    ]
+    _, further = models_json_schema(models, ref_template=REFERENCE)
+
+    def openapi() -> dict[str, Any]:
+        schema = described()
+        schema["components"]["schemas"].update(further["$defs"])
+        return schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
 
 def _documentation(app: FastAPI) -> None:

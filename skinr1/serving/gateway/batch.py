@@ -193,9 +193,7 @@ class Jobs:
 def add_routes(app: FastAPI, jobs: Jobs, settings: GatewaySettings) -> None:
     """The operations on jobs. A job is visible to the key that made it, and to no other."""
     tags: Any = ["batch"]
-    schema = BatchRequest.model_json_schema(ref_template="#/components/schemas/{model}")
-    definitions = schema.pop("$defs")
-    app.state.further_schemas = definitions
+    schema = {"$ref": "#/components/schemas/BatchRequest"}
     body = {"requestBody": {"content": {"application/json": {"schema": schema}}, "required": True}}
 
     def owner(request: Request) -> str:
