@@ -235,26 +235,15 @@ async def load(bench: Bench) -> Row:
     await asyncio.gather(watch(), *(one() for _ in range(bench.args.clients)))
     end = bench.process.memory_info().rss / 2**20
     told = f"{done} answers, {errors} errors, {end - sizes[0]:+.1f} MiB"
-    return (
-        f"{bench.args.clients} clients, {bench.args.load_seconds:.0f} s: gateway MiB",
-        f"{sizes[0]:.0f}",
-        f"{end:.0f}",
-        told,
-    )
+    name = f"{bench.args.clients} clients, {bench.args.load_seconds:.0f} s: MiB of the gateway"
+    return name, f"{sizes[0]:.0f}", f"{end:.0f}", told
 
 
 async def prefix_cache(bench: Bench) -> Row:
-    """Share of prompt tokens that vLLM had in its cache; every picture of this run was new, the instructions are not."""
-    hits, asked = (
-        await bench.metric("vllm:prefix_cache_hits_total"),
-        await bench.metric("vllm:prefix_cache_queries_total"),
-    )
-    return (
-        "prompt tokens from the prefix cache",
-        "",
-        f"{hits:.0f} of {asked:.0f}",
-        f"{hits / asked:.1%}" if asked else "",
-    )
+    """Share of prompt tokens that vLLM had in its cache: every picture was new, the instructions before it were not."""
+    hits = await bench.metric("vllm:prefix_cache_hits_total")
+    asked = await bench.metric("vllm:prefix_cache_queries_total")
+    return "prompt tokens from the prefix cache", "", f"{hits:.0f} of {asked:.0f}", f"{hits / max(1, asked):.1%}"
 
 
 MEASURES: tuple[Callable[[Bench], Awaitable[Row]], ...] = (
