@@ -191,6 +191,18 @@ def test_replicas_sticky_by_image_and_least_loaded() -> None:
     assert all(pool.choose(seen) is old for seen, old in homes.items() if old is not home)
 
 
+def test_a_request_has_an_end(tmp_path: Path) -> None:
+    fake = FakeVllm(gap=0.4)  # each piece in time, the whole not
+    with gateway(fake, tmp_path, answer_seconds=1) as url:
+        body = {"model": "sft", "messages": [], "stream": True}
+        with (
+            pytest.raises(httpx.RemoteProtocolError),
+            httpx.stream("POST", f"{url}/v1/chat/completions", json=body) as r,
+        ):
+            r.read()
+        until(lambda: fake.running == 0)
+
+
 def test_settings_have_safe_defaults() -> None:
     settings = GatewaySettings()
     assert settings.max_body == 20 * 2**20

@@ -13,6 +13,7 @@ import pytest
 from skinr1 import config
 from skinr1.errors import UserError
 from skinr1.serving import process
+from skinr1.serving.gateway.settings import GatewaySettings, check_exposure
 from skinr1.serving.process import ServeConfig, command
 
 
@@ -169,6 +170,27 @@ def _alive(pid: int) -> bool:
 
 @pytest.mark.parametrize("recipe", sorted(p.name for p in Path("recipes/serve").glob("*.yaml")))
 def test_shipped_recipe_parses(recipe: str) -> None:
-    settings = config.parse(ServeConfig, ["--config", f"recipes/serve/{recipe}", "--port", "0"])
+    arguments = ["--config", f"recipes/serve/{recipe}", "--port", "0"]
+    settings, allowed = config.parse_many((ServeConfig, GatewaySettings), arguments)
     assert settings.port == 0
+    assert bool(settings.model) != bool(allowed.upstreams)
+    check_exposure(settings.host, allowed)
     assert settings.served_name
+
+
+def test_copies_and_shards_reach_vllm(tmp_path: Path) -> None:
+    base = str(write_model(tmp_path / "base"))
+    arguments = command(ServeConfig(model=base, data_parallel_size=4, tensor_parallel_size=2))
+    assert (flag(arguments, "data-parallel-size"), flag(arguments, "tensor-parallel-size")) == ("4", "2")
+    assert "--data-parallel-size" not in command(ServeConfig(model=base))
+    quantised = command(ServeConfig(model=base, vllm_args={"quantization": "fp8"}))
+    assert flag(quantised, "quantization") == "fp8"
+
+
+def test_gateway_and_vllm_are_configured_together() -> None:
+    arguments = ["--upstreams", "http://gpu1:8000/v1", "http://gpu2:8000/v1", "--keys", "k", "--max_requests", "7"]
+    serving, settings = config.parse_many((ServeConfig, GatewaySettings), arguments)
+    assert settings.upstreams == ["http://gpu1:8000/v1", "http://gpu2:8000/v1"]
+    assert (settings.max_requests, serving.host) == (7, "127.0.0.1")
+    with pytest.raises(UserError, match="no model given"):
+        command(serving)

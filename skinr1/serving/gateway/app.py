@@ -91,7 +91,7 @@ def create_app(
     )
     # the last one added is the outermost
     app.add_middleware(Body, max_bytes=settings.max_body, seconds=settings.body_seconds)
-    app.add_middleware(Admission, limit=settings.max_requests)
+    app.add_middleware(Admission, limit=settings.max_requests, seconds=settings.answer_seconds)
     app.add_middleware(Guard, settings=settings, keys=keys)
     app.add_middleware(Observe, metrics=metrics)
 
@@ -271,6 +271,8 @@ def _described(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         schema = described()
         schema["components"]["schemas"].update(further["$defs"])
+        schema["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        schema["security"] = [{"key": []}, {}]  # none is needed where only this machine may ask
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -70,10 +70,13 @@ def _hostname(host: str) -> str:
 
 
 class Admission:
-    """At most ``limit`` costly requests at once; the next is told when to come again."""
+    """At most ``limit`` costly requests at once, each for at most ``seconds``; the next is told when to come again.
 
-    def __init__(self, app: App, limit: int):
-        self.app, self.limit = app, limit
+    The time also ends a client that asks and then does not read.
+    """
+
+    def __init__(self, app: App, limit: int, seconds: float):
+        self.app, self.limit, self.seconds = app, limit, seconds
         self.running = 0
         self._seconds = 1.0  # of a request, smoothed
 
@@ -86,7 +89,10 @@ class Admission:
         started = asyncio.get_running_loop().time()
         self.running += 1
         try:
-            await self.app(scope, receive, send)
+            async with asyncio.timeout(self.seconds):
+                await self.app(scope, receive, send)
+        except TimeoutError:
+            raise Refused(503, "time", f"no whole answer within {self.seconds:g} s", retry_after=30) from None
         finally:
             self.running -= 1
             self._seconds += 0.1 * (asyncio.get_running_loop().time() - started - self._seconds)

@@ -37,6 +37,8 @@ class Observe:
             await self.app(scope, receive, numbered)
         except Refused as refused:
             self.metrics.refused.labels(refused.code).inc()
+            if status:  # a part of an answer is out: nothing but the end of the connection can tell of it
+                raise
             await refused.response()(scope, receive, numbered)
         finally:
             self.metrics.running.dec()

@@ -29,7 +29,7 @@ class GatewaySettings:
     max_header_kib: int = field(default=16, metadata={"help": "Largest request line with headers."})
     max_json_depth: int = field(default=32, metadata={"help": "Deepest nesting of a JSON body."})
     decode_seconds: int = field(default=30, metadata={"help": "Longest time a request's images may take to decode."})
-    answer_seconds: int = field(default=600, metadata={"help": "Longest time vLLM may take over one answer."})
+    answer_seconds: int = field(default=600, metadata={"help": "Longest time one answer may take, reading included."})
     answer_tokens: int = field(default=3000, metadata={"help": "Longest answer of a report, reasoning included."})
     drain_seconds: int = field(default=60, metadata={"help": "Time that running requests get after SIGTERM."})
 
