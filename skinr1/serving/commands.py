@@ -17,6 +17,7 @@ from skinr1.images import load_image, png_bytes
 from skinr1.report import Answer, InvalidAnswer, parse
 from skinr1.serving.client import AsyncClient, Sampling, request_body
 from skinr1.serving.gateway import keys
+from skinr1.serving.gateway.settings import read_key
 from skinr1.serving.text import passage_titles, render_text
 from skinr1.taxonomy import Taxonomy
 
@@ -81,9 +82,7 @@ async def _ask(args: ReportArguments, groups: Sequence[Sequence[Path]], taxonomy
         history=tuple(args.history),
         licence="user",
     )
-    if args.key_file and not args.key_file.is_file():
-        raise UserError("file with the API key not found", str(args.key_file), "Correct the path.")
-    key = args.key_file.read_text(encoding="utf-8").strip() if args.key_file else None
+    key = read_key(args.key_file) if args.key_file else None
     async with AsyncClient(args.url, key=key) as client:
         model = args.model or (await client.models())[-1]
         await client.check_model(model)

@@ -15,7 +15,7 @@ from rich.console import Console
 from skinr1 import config
 from skinr1.serving.gateway.app import create_app
 from skinr1.serving.gateway.journal import locked
-from skinr1.serving.gateway.settings import GatewaySettings, check_exposure
+from skinr1.serving.gateway.settings import GatewaySettings, check_exposure, read_key
 from skinr1.serving.pixels import pixel_budget
 from skinr1.serving.process import ServeConfig, check_port, command, free_port
 from skinr1.serving.supervisor import Supervisor, model_hashes
@@ -39,7 +39,7 @@ def serve_main(argv: Sequence[str] | None = None) -> None:
 
 async def _serve(serving: ServeConfig, settings: GatewaySettings, console: Console) -> None:
     """Runs the gateway and, unless the models are served elsewhere, vLLM; ends when either does."""
-    key = secrets.token_urlsafe(32)
+    key = read_key(settings.upstream_key) if settings.upstream_key else secrets.token_urlsafe(32)
     hashes: dict[str, str] = {}
     supervisor = None
     with locked(settings.jobs):
@@ -53,7 +53,7 @@ async def _serve(serving: ServeConfig, settings: GatewaySettings, console: Conso
         Taxonomy.load(),
         model_hashes=hashes,
         max_pixels=_max_pixels(serving),
-        upstream_key=key if supervisor else None,
+        upstream_key=key if supervisor or settings.upstream_key else None,
     )
     server = _Server(
         uvicorn.Config(

@@ -17,6 +17,9 @@ class GatewaySettings:
         default_factory=list,
         metadata={"help": "vLLM servers started elsewhere (http://host:8000/v1 …); none starts one of our own."},
     )
+    upstream_key: Path | None = field(
+        default=None, metadata={"help": "File with the API key of those servers, where they want one."}
+    )
     image_hosts: list[str] = field(
         default_factory=list, metadata={"help": "Hosts that images may be fetched from by address; none by default."}
     )
@@ -37,6 +40,13 @@ class GatewaySettings:
     def max_body(self) -> int:
         """Bytes."""
         return self.max_body_mib * 2**20
+
+
+def read_key(path: Path) -> str:
+    """The API key in a file. Raises UserError when the file is missing."""
+    if not path.is_file():
+        raise UserError("file with the API key not found", str(path), "Correct the path.")
+    return path.read_text(encoding="utf-8").strip()
 
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
