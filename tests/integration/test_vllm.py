@@ -69,7 +69,7 @@ class Served:
 
     def metric(self, name: str) -> float:
         """Sum of a metric of vLLM's."""
-        lines = httpx.get(f"{self.url}/metrics").text.splitlines()
+        lines = httpx.get(f"{self.url}/metrics", timeout=60).text.splitlines()
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{name}{{", f"{name} ")))
 
 
@@ -219,7 +219,9 @@ def test_kill_of_vllm_is_503_at_once_and_loses_no_batch_job(server: Served) -> N
         batch = pool.submit(lambda: list(asking.batch(asked)))
         long = {"model": "untrained", "messages": [], "max_tokens": 3000, "ignore_eos": True}
         long["messages"] = [{"role": "user", "content": "Hello"}]
-        waiting = pool.submit(lambda: (httpx.post(f"{server.url}/v1/chat/completions", json=long), time.monotonic()))
+        waiting = pool.submit(
+            lambda: (httpx.post(f"{server.url}/v1/chat/completions", json=long, timeout=120), time.monotonic())
+        )
         while server.metric("vllm:num_requests_running") < 2:
             time.sleep(0.05)
         server.vllm().send_signal(signal.SIGKILL)
