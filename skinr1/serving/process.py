@@ -7,10 +7,8 @@ import contextlib
 import importlib.metadata
 import json
 import os
-import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,7 +22,9 @@ import httpx
 from rich.console import Console
 
 from skinr1.errors import UserError
+from skinr1.serving.machine import check_memory, check_port, free_port
 from skinr1.serving.pixels import pixel_budget
+from skinr1.serving.vllm_log import last_error, last_line
 
 # `python -m`, because the `vllm` console script of the CPU build looks for a distribution named vllm and dies.
 SERVER = (sys.executable, "-m", "vllm.entrypoints.openai.api_server")
@@ -32,9 +32,6 @@ LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 CHILD_SITE = Path(__file__).parent / "child_site"
 GRACE_SECONDS = 15
-_LOG_PREFIX = re.compile(
-    r"^(?:\([^)]*\) )?(?:[A-Z]+ \S+ \S+ \[[^]]*\] ?)?"
-)  # "(EngineCore pid=7) INFO 11-23 12:00:00 [core.py:1] "
 # A recorded generation config may carry a repetition penalty or a top_k; the policy is served as it was trained.
 SAMPLING = {"repetition_penalty": 1.0, "temperature": 1.0, "top_p": 1.0, "top_k": 0}
 
@@ -199,24 +196,6 @@ def environment(config: ServeConfig, key: str | None = None) -> dict[str, str]:
     return variables
 
 
-def free_port(host: str) -> int:
-    """A port nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
-
-
-def check_port(host: str, port: int) -> None:
-    """Raises UserError when the port cannot be listened on."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            advice = "Stop the other server, or give --port 0 for a free one."
-            raise UserError(f"port cannot be used ({error.strerror})", f"{host}:{port}", advice) from None
-
-
 @dataclass(frozen=True)
 class Server:
     """A running server. ``url`` is the OpenAI-compatible base, ending in /v1."""
@@ -236,7 +215,8 @@ def launch(config: ServeConfig, key: str | None = None) -> Server:
     config = replace(config, port=config.port or free_port(config.host))
     arguments = command(config)
     check_port(config.host, config.port)
-    check_memory(config)
+    if on_cpu():  # a GPU's memory is vLLM's own to check: its log tells, and so do we when it ends
+        check_memory(Path(config.model), config.cpu_kvcache_gib)
     log = config.log or Path(tempfile.mkdtemp(prefix="skinr1-serve-")) / "vllm.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "wb") as output:
@@ -247,31 +227,6 @@ def launch(config: ServeConfig, key: str | None = None) -> Server:
         )
     models = (config.served_name, *config.adapter_folders)
     return Server(f"http://{_reachable(config.host)}:{config.port}/v1", models, log, process)
-
-
-def check_memory(config: ServeConfig) -> None:
-    """Raises UserError when a CPU server's weights and cache are larger than the memory that is free.
-
-    A GPU's memory is vLLM's own to check: it says so in its log, which is told when it ends.
-    """
-    if not on_cpu():
-        return
-    weights = sum(path.stat().st_size for path in Path(config.model).glob("*.safetensors"))
-    needed, free = weights + config.cpu_kvcache_gib * 2**30, _free_memory()
-    if free is not None and needed > free:
-        told = f"weights and cache need {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free"
-        raise UserError("too little memory", told, "Lower cpu_kvcache_gib, or end other programs.")
-
-
-def _free_memory() -> int | None:
-    """Bytes the kernel could give; None where it does not say."""
-    found = re.search(r"^MemAvailable:\s+(\d+) kB", _proc("meminfo"), re.MULTILINE)
-    return int(found[1]) * 1024 if found else None
-
-
-def _proc(name: str) -> str:
-    path = Path("/proc") / name
-    return path.read_text(encoding="ascii") if path.is_file() else ""
 
 
 @contextlib.contextmanager
@@ -328,24 +283,6 @@ def cause(server: Server) -> str:
     if status is not None and status.si_code == os.CLD_KILLED and status.si_status == signal.SIGKILL:
         return "it was killed (signal 9), which the kernel does when memory runs out"
     return last_error(server.log)
-
-
-def last_line(log: Path) -> str:
-    """What vLLM is at, for people who wait."""
-    lines = _lines(log)
-    return _LOG_PREFIX.sub("", lines[-1]) if lines[1:] else "loading Python modules"
-
-
-def last_error(log: Path) -> str:
-    """The log's first root cause: the last line of its first traceback, else its last line."""
-    lines = [_LOG_PREFIX.sub("", line) for line in _lines(log)]
-    errors = [line for line in lines if line.partition(":")[0].endswith(("Error", "Exception")) and ": " in line]
-    return (errors or lines or ["nothing was logged"])[0 if errors else -1][:300]
-
-
-def _lines(log: Path) -> list[str]:
-    text = log.read_bytes()[-200_000:].decode(errors="replace")
-    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def ended(process: subprocess.Popen[bytes], wait: bool = False) -> bool:

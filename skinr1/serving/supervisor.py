@@ -15,6 +15,7 @@ from skinr1 import prompts
 from skinr1.errors import UserError
 from skinr1.serving import process
 from skinr1.serving.process import ServeConfig, Server
+from skinr1.serving.vllm_log import last_line
 from skinr1.stage import file_hash
 
 LOG = logging.getLogger("skinr1.supervisor")
@@ -78,7 +79,7 @@ class Supervisor:
         while not await asyncio.to_thread(process.answers, server):
             elapsed = process.check_start(server, started, self.config.start_seconds)
             if elapsed >= told:
-                self.say(f"waiting for vLLM, {elapsed:.0f} s: {process.last_line(server.log)[:90]}")
+                self.say(f"waiting for vLLM, {elapsed:.0f} s: {last_line(server.log)[:90]}")
                 told = elapsed + SAY_SECONDS
             await asyncio.sleep(0.5)
 

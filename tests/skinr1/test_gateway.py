@@ -10,12 +10,15 @@ import openai
 import pytest
 from starlette.responses import JSONResponse
 
+from skinr1.errors import UserError
 from skinr1.report import OPEN
+from skinr1.serving.commands import report_main
 from skinr1.serving.envelope import ReportEnvelope
+from skinr1.serving.gateway.keys import add_key
 from skinr1.serving.gateway.settings import GatewaySettings
 from skinr1.serving.gateway.upstreams import STICKY_SLACK, Upstreams
 from tests.skinr1.gateway_rig import ANSWER, FakeVllm, as_json, encoded, gateway, photo, until
-from tests.skinr1.sample_report import REPORT, TREE
+from tests.skinr1.sample_report import REPORT, TREE, TREE_YAML
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +95,18 @@ def test_official_client_works_as_it_is(url: str, fake: FakeVllm) -> None:
     assert answer.choices[0].message.content == ANSWER
     stream = client.chat.completions.create(model="sft", messages=messages, stream=True)  # type: ignore[arg-type]
     assert "".join(chunk.choices[0].delta.content or "" for chunk in stream) == ANSWER
+
+
+def test_skinr1_report_asks_through_the_gateway(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "key").write_text(add_key(tmp_path / "keys.txt", "clinic") + "\n")
+    (tmp_path / "tree.yaml").write_text(TREE_YAML)
+    (tmp_path / "lesion.png").write_bytes(photo())
+    with gateway(FakeVllm(), tmp_path, keys=tmp_path / "keys.txt") as url:
+        where = ["--url", f"{url}/v1", "--taxonomy", str(tmp_path / "tree.yaml")]
+        report_main([str(tmp_path / "lesion.png"), *where, "--key_file", str(tmp_path / "key")])
+        assert "Common nevus" in capsys.readouterr().out
+        with pytest.raises(UserError, match="no valid API key"):
+            report_main([str(tmp_path / "lesion.png"), *where])
 
 
 def test_chat_is_sent_on_byte_for_byte(url: str, fake: FakeVllm) -> None:

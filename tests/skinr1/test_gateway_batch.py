@@ -22,7 +22,7 @@ from skinr1.serving.gateway import journal
 from skinr1.serving.gateway.keys import add_key
 from skinr1.serving.process import free_port
 from tests.skinr1.gateway_rig import FakeVllm, as_json, gateway, listening, photo, until
-from tests.skinr1.sample_report import REPORT
+from tests.skinr1.sample_report import REPORT, TREE_YAML
 
 # A gateway as a process of its own, so that it can be killed.
 GATEWAY = """
@@ -34,14 +34,6 @@ from skinr1.serving.gateway.settings import GatewaySettings
 tree = Taxonomy.load(Path(sys.argv[3]))
 app = create_app(GatewaySettings(jobs=Path(sys.argv[2]), batch_concurrency=2), [sys.argv[1]], tree)
 uvicorn.run(app, port=int(sys.argv[4]), log_level="warning")
-"""
-YAML = """
-version: test
-tree:
-  neoplasm:
-    children:
-      benign: {bucket: benign, children: {common_nevus: {}, seborrheic_keratosis: {}}}
-      malignant: {bucket: malignant, children: {nodular_melanoma: {}}}
 """
 
 
@@ -119,7 +111,7 @@ def test_a_job_waits_for_vllm_to_come_back(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_kill_of_the_gateway_loses_and_doubles_nothing(tmp_path: Path) -> None:
     fake = FakeVllm(gap=0.15)
-    (tmp_path / "tree.yaml").write_text(YAML)
+    (tmp_path / "tree.yaml").write_text(TREE_YAML)
     port = free_port("127.0.0.1")
     with listening(fake.app()) as upstream:
         command = [sys.executable, "-c", GATEWAY, f"{upstream}/v1", str(tmp_path / "jobs"), str(tmp_path / "tree.yaml")]

@@ -2,26 +2,21 @@
 
 import asyncio
 import contextlib
-import importlib.util
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import httpx
 from fastapi import FastAPI, Query, Request
-from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
 from skinr1 import __version__
 from skinr1.report import DISCLAIMER
-from skinr1.serving.envelope import ReportEnvelope, ReportRequest
-from skinr1.serving.gateway import batch, chat
+from skinr1.serving.envelope import ReportEnvelope
+from skinr1.serving.gateway import batch, chat, openapi
 from skinr1.serving.gateway.bodies import read_object, read_request
 from skinr1.serving.gateway.faults import Refused, documented, unavailable
 from skinr1.serving.gateway.guard import Admission, Body, Guard
@@ -33,9 +28,7 @@ from skinr1.serving.gateway.settings import GatewaySettings
 from skinr1.serving.gateway.upstreams import Upstreams
 from skinr1.taxonomy import Taxonomy
 
-REFERENCE = "#/components/schemas/{model}"
 EVENT_STREAM = "text/event-stream"
-_SWAGGER = ("vllm", "entrypoints/serve/instrumentator/static")  # vLLM ships these files for servers without internet
 
 
 class State(BaseModel):
@@ -112,8 +105,8 @@ def create_app(
     _passed_through(app, upstreams, settings)
     _reports(app, reporting, metrics)
     batch.add_routes(app, jobs, settings)
-    _documentation(app)
-    _described(app)
+    openapi.add_page(app)
+    openapi.describe(app)
     app.state.reporting = reporting
     return app
 
@@ -191,7 +184,7 @@ def _reports(app: FastAPI, reporting: Reporting, metrics: Metrics) -> None:
             **documented(400, 404, 408, 413, 415, 422, 429, 502, 503),
             200: {"content": {EVENT_STREAM: {"schema": {"type": "string"}}}},
         },
-        openapi_extra=_request_body(),
+        openapi_extra=openapi.report_body(),
     )
     async def report(
         request: Request,
@@ -239,65 +232,3 @@ async def _lines(
 
 def _event(name: str, data: str) -> str:
     return f"event: {name}\ndata: {data}\n\n"
-
-
-def _request_body() -> dict[str, Any]:
-    """The two ways to send a request, for OpenAPI: JSON with base64, and a form with files."""
-    own = ReportRequest.model_json_schema()["properties"]
-    fields = {name: value for name, value in own.items() if name != "images"}
-    form = {
-        "type": "object",
-        "properties": {
-            "images": {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1, "maxItems": 5},
-            "modalities": {"type": "array", "items": {"enum": ["clinical", "dermoscopic", ""]}},
-            **fields,
-        },
-        "required": ["images"],
-    }
-    whole = {"$ref": REFERENCE.format(model="ReportRequest")}
-    content = {"application/json": {"schema": whole}, "multipart/form-data": {"schema": form}}
-    return {"requestBody": {"content": content, "required": True}}
-
-
-def _described(app: FastAPI) -> None:
-    """Adds the bodies that the operations read themselves to the OpenAPI description."""
-    described = app.openapi
-    models: list[tuple[type[BaseModel], Literal["validation"]]] = [
-        (ReportRequest, "validation"),
-        (batch.BatchRequest, "validation"),
-    ]
-    _, further = models_json_schema(models, ref_template=REFERENCE)
-
-    def openapi() -> dict[str, Any]:
-        schema = described()
-        schema["components"]["schemas"].update(further["$defs"])
-        schema["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-        schema["security"] = [{"key": []}, {}]  # none is needed where only this machine may ask
-        return schema
-
-    app.openapi = openapi  # type: ignore[method-assign]
-
-
-def _documentation(app: FastAPI) -> None:
-    """``/docs``, from files on this machine."""
-    package, folder = _SWAGGER
-    found = importlib.util.find_spec(package)
-    static = Path(next(iter(found.submodule_search_locations or [""]))) / folder if found else None
-    if static is None or not static.is_dir():
-
-        @app.get("/docs", include_in_schema=False)
-        async def plain() -> Response:
-            return Response("The description is /openapi.json; its page needs vLLM on this machine.\n")
-
-        return
-    app.mount("/docs/static", StaticFiles(directory=static))
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> Response:
-        return get_swagger_ui_html(
-            openapi_url="/openapi.json",
-            title=app.title,
-            swagger_js_url="/docs/static/swagger-ui-bundle.js",
-            swagger_css_url="/docs/static/swagger-ui.css",
-            swagger_favicon_url="data:,",
-        )
