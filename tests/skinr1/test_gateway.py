@@ -104,7 +104,7 @@ def test_skinr1_report_asks_through_the_gateway(tmp_path: Path, capsys: pytest.C
     with gateway(FakeVllm(), tmp_path, keys=tmp_path / "keys.txt") as url:
         where = ["--url", f"{url}/v1", "--taxonomy", str(tmp_path / "tree.yaml")]
         report_main([str(tmp_path / "lesion.png"), *where, "--key_file", str(tmp_path / "key")])
-        assert "Common nevus" in capsys.readouterr().out
+        assert "common nevus" in capsys.readouterr().out.lower()
         with pytest.raises(UserError, match="no valid API key"):
             report_main([str(tmp_path / "lesion.png"), *where])
 
