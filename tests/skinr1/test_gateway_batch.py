@@ -1,6 +1,7 @@
 """Batch jobs and the client library: nothing lost, nothing twice, whatever dies."""
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ from starlette.responses import JSONResponse
 from skinr1 import client
 from skinr1.errors import UserError
 from skinr1.serving.envelope import ReportEnvelope
-from skinr1.serving.gateway import journal
+from skinr1.serving.gateway import batch, journal
 from skinr1.serving.gateway.keys import add_key
 from skinr1.serving.process import free_port
 from tests.skinr1.gateway_rig import FakeVllm, as_json, gateway, listening, photo, until
@@ -99,7 +100,7 @@ def test_a_job_waits_for_vllm_to_come_back(tmp_path: Path) -> None:
     with gateway(fake, tmp_path) as url:
         fake.healthy, fake.fault = False, JSONResponse({"error": {"message": "EngineCore died"}}, 500)
         job = httpx.post(f"{url}/v1/reports/batch", json=cases(6)).json()["job"]
-        until(lambda: len(fake.bodies) >= 2 and httpx.get(f"{url}/ready").status_code == 503)
+        until(lambda: httpx.get(f"{url}/ready").status_code == 503)
         assert httpx.get(f"{url}/v1/reports/batch/{job}").json()["finished"] == 0
         fake.healthy, fake.fault = True, None
         until(lambda: finished(url, job), 20)
@@ -152,10 +153,30 @@ def test_a_line_cut_by_a_kill_is_asked_anew(tmp_path: Path) -> None:
     [again] = journal.load(tmp_path)
     assert [name for name, _ in again.remaining()] == ["b"]
     again.add({"id": "b", "envelope": {}})
-    assert [row["id"] for row in journal.load(tmp_path)[0].results] == ["a", "b"]
+    assert [row["id"] for row in journal.load(tmp_path)[0].results(0, 9)] == ["a", "b"]
     assert not (tmp_path / ".k.partial").exists()
     assert journal.expired(again, 0)
     assert not journal.expired(again, 1)
+
+
+def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with gateway(FakeVllm(), tmp_path) as url:
+        with monkeypatch.context() as patch:
+            patch.setattr(journal, "create", full)
+            response = httpx.post(f"{url}/v1/reports/batch", json=cases(1))
+            assert (response.status_code, response.json()["error"]["code"]) == (503, "disk")
+        writing = journal.Job.add
+        with monkeypatch.context() as patch:
+            patch.setattr(journal.Job, "add", full)
+            patch.setattr(batch, "LONGEST_PAUSE", 0.1)
+            job = httpx.post(f"{url}/v1/reports/batch", json=cases(1)).json()["job"]
+            time.sleep(0.5)
+            assert not finished(url, job)
+            patch.setattr(journal.Job, "add", writing)
+            until(lambda: finished(url, job))
 
 
 def test_two_gateways_do_not_share_jobs(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import shutil
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -19,6 +20,7 @@ from skinr1.serving.gateway.pictures import clean_all
 from skinr1.serving.gateway.reports import Reporting, make_report
 from skinr1.serving.gateway.settings import GatewaySettings
 
+LOG = logging.getLogger("skinr1.gateway")
 MAX_CASES = 1000
 MAX_WAITING = 100
 LONGEST_PAUSE = 10.0
@@ -103,7 +105,11 @@ class Jobs:
         cases = [(case.id, await self._cleaned(case, faults)) for case in asked.cases]
         if name in self.known:  # the same was sent twice at the same time
             return self.known[name], False
-        job = journal.create(self.settings.jobs, owner, name, cases)
+        try:
+            job = journal.create(self.settings.jobs, owner, name, cases)
+        except OSError as error:
+            LOG.error("batch job cannot be written: %s", error.strerror)
+            raise Refused(503, "disk", "the job cannot be stored", retry_after=60) from None
         for case, refused in faults.items():
             self._add(job, {"id": case, "error": refused.content()["error"]})
         self.known[name] = job
@@ -142,9 +148,17 @@ class Jobs:
             self._more.clear()
             for job in [job for job in self.known.values() if not job.done]:
                 if job.name in self.known:
-                    await self._work(job)
+                    await self._try(job)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._more.wait(), PURGE_SECONDS)
+
+    async def _try(self, job: journal.Job) -> None:
+        try:
+            await self._work(job)
+        except* OSError as errors:  # the disk is full, say; what is not written is asked again
+            LOG.error("batch job cannot be written: %s", errors.exceptions[0])
+            await asyncio.sleep(LONGEST_PAUSE)
+            self._more.set()
 
     async def _work(self, job: journal.Job) -> None:
         slots = asyncio.Semaphore(self.settings.batch_concurrency)
@@ -186,8 +200,8 @@ class Jobs:
         """How far it is."""
         oldest = next((other for other in self.known.values() if not other.done), None)
         word: Literal["waiting", "running", "done"] = "done" if job.done else "running" if job is oldest else "waiting"
-        failed = sum("error" in row for row in job.results)
-        return BatchState(job=job.name, state=word, cases=len(job.ids), finished=len(job.results), failed=failed)
+        finished, failed = len(job.finished), sum(job.finished.values())
+        return BatchState(job=job.name, state=word, cases=len(job.ids), finished=finished, failed=failed)
 
 
 def add_routes(app: FastAPI, jobs: Jobs, settings: GatewaySettings) -> None:
@@ -204,7 +218,7 @@ def add_routes(app: FastAPI, jobs: Jobs, settings: GatewaySettings) -> None:
         tags=tags,
         status_code=202,
         response_model=BatchState,
-        responses=documented(400, 408, 413, 415, 422, 429),
+        responses=documented(400, 408, 413, 415, 422, 429, 503),
         openapi_extra=body,
     )
     async def create(request: Request) -> Response:
@@ -232,8 +246,9 @@ def add_routes(app: FastAPI, jobs: Jobs, settings: GatewaySettings) -> None:
     ) -> Response:
         """Results so far, in the order of finishing, behind the first ``after``: a broken download goes on there."""
         found = jobs.find(owner(request), job)
-        rows = found.results[after : after + limit]
-        content = {"results": rows, "next": min(after, len(found.results)) + len(rows), "done": found.done}
+        rows = found.results(after, limit)
+        got = min(after, len(found.finished)) + len(rows)
+        content = {"results": rows, "next": got, "done": got == len(found.ids)}
         return JSONResponse(content)
 
     @app.delete("/v1/reports/batch/{job}", tags=tags, status_code=204, responses=documented(404, 422))

@@ -14,6 +14,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,12 @@ def locked(folder: Path) -> Iterator[None]:
 
 @dataclass
 class Job:
-    """One job. ``results`` are the rows written through to the disk."""
+    """One job. ``finished`` has the cases whose results are on the disk, in their order, and whether they failed."""
 
     folder: Path
     owner: str
     ids: tuple[str, ...]
-    results: list[dict[str, Any]] = field(default_factory=list)
+    finished: dict[str, bool] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -56,13 +57,12 @@ class Job:
 
     @property
     def done(self) -> bool:
-        return len(self.results) == len(self.ids)
+        return len(self.finished) == len(self.ids)
 
     def remaining(self) -> Iterator[tuple[str, ReportRequest]]:
         """Case id and request of every case without a result, read one at a time."""
-        finished = {row["id"] for row in self.results}
         for row in read_jsonl(self.folder / CASES):
-            if row["id"] not in finished:
+            if row["id"] not in self.finished:
                 yield row["id"], ReportRequest.model_validate(row["request"])
 
     def add(self, row: dict[str, Any]) -> None:
@@ -71,9 +71,14 @@ class Job:
             handle.write(f"{canonical_json(row)}\n".encode())
             handle.flush()
             os.fsync(handle.fileno())
-        self.results.append(row)
+        self.finished[row["id"]] = "error" in row
         if self.done:
             (self.folder / CASES).unlink(missing_ok=True)
+
+    def results(self, after: int, limit: int) -> list[dict[str, Any]]:
+        """Rows on the disk behind the first ``after``; a line that is just being written is not among them."""
+        last = min(after + limit, len(self.finished))
+        return list(islice(read_jsonl(self.folder / RESULTS), after, last)) if after < last else []
 
 
 def job_name(owner: str, cases: Sequence[dict[str, Any]]) -> str:
@@ -115,7 +120,7 @@ def _load(folder: Path) -> Job:
         complete, newline, cut = path.read_bytes().rpartition(b"\n")
         if cut:
             os.truncate(path, len(complete) + len(newline))
-        job.results = list(read_jsonl(path))
+        job.finished = {row["id"]: "error" in row for row in read_jsonl(path)}
     if job.done:
         (folder / CASES).unlink(missing_ok=True)
     return job
