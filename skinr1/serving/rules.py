@@ -46,7 +46,7 @@ class RedFlagPolicy:
     Attributes:
         infectious_groups: groups whose members are infections, contagious or not.
         emergencies: nodes (with all below them) that are life-threatening within days.
-        infectious_advice: of an infection that does not pass from person to person; contagious_advice: of one that does.
+        infectious_advice: of an infection that does not pass from person to person.
 
     Raises:
         UserError: a threshold is outside 0..1 or an advice level is unknown.
