@@ -102,7 +102,7 @@ class RedFlag(_Strict):
     """A node anywhere in the differential that must not be overlooked; set by rule."""
 
     diagnosis: str
-    kind: Literal["malignant", "infectious"]
+    kind: Literal["malignant", "infectious", "emergency"]
     probability: float
     text: str
 
