@@ -22,8 +22,11 @@ from starlette.routing import Route
 from skinr1.report import Answer, render
 from skinr1.serving.gateway.app import create_app
 from skinr1.serving.gateway.settings import GatewaySettings
+from skinr1.serving.rules import apply_rules
+from skinr1.stage import write_jsonl
 from tests.skinr1.sample_report import REPORT, TREE
 
+EXPECTED = apply_rules(REPORT, TREE)[0]  # what comes out where REPORT goes in
 ANSWER = render(Answer("A brown papule with a sharp border.", REPORT))
 METRICS = '# HELP vllm:ran Requests.\n# TYPE vllm:ran counter\nvllm:ran_total{model_name="m"} 3.0\n'
 
@@ -147,8 +150,11 @@ def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
 @contextlib.contextmanager
 def gateway(fake: FakeVllm, folder: Path, **settings: Any) -> Iterator[str]:
     """A gateway in front of the fake, ready; yields its address."""
+    rows = ({"id": cited, "section": "s", "kind": "morphology", "source": "primer"} for cited in REPORT.citations)
+    write_jsonl(folder / "knowledge" / "passages.jsonl", rows)
+    settings = {"jobs": folder / "jobs", "knowledge": folder / "knowledge", **settings}
     with listening(fake.app()) as upstream:
-        app = create_app(GatewaySettings(jobs=folder / "jobs", **settings), [f"{upstream}/v1"], TREE)
+        app = create_app(GatewaySettings(**settings), [f"{upstream}/v1"], TREE)
         with listening(app) as address:
             until(lambda: app.state.reporting.upstreams.ready)
             yield address

@@ -1,5 +1,6 @@
 """The gateway in front of a fake vLLM: reports, OpenAI's API untouched, state, and clients that leave."""
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -11,13 +12,13 @@ import pytest
 from starlette.responses import JSONResponse
 
 from skinr1.errors import UserError
-from skinr1.report import OPEN
+from skinr1.report import OPEN, Answer, render
 from skinr1.serving.commands import report_main
 from skinr1.serving.envelope import ReportEnvelope
 from skinr1.serving.gateway.keys import add_key
 from skinr1.serving.gateway.settings import GatewaySettings
 from skinr1.serving.gateway.upstreams import STICKY_SLACK, Upstreams
-from tests.skinr1.gateway_rig import ANSWER, FakeVllm, as_json, encoded, gateway, photo, until
+from tests.skinr1.gateway_rig import ANSWER, EXPECTED, FakeVllm, as_json, encoded, gateway, photo, until
 from tests.skinr1.sample_report import REPORT, TREE, TREE_YAML
 
 
@@ -44,7 +45,7 @@ def test_report_from_json(url: str, fake: FakeVllm) -> None:
     response = httpx.post(f"{url}/v1/reports", json=as_json(photo(), **told))
     assert response.status_code == 200
     envelope = ReportEnvelope.model_validate_json(response.text)
-    assert envelope.report == REPORT
+    assert envelope.report == EXPECTED
     assert envelope.stamps.model == "sft"  # the last that is served
     assert envelope.stamps.taxonomy == f"test {TREE.hash}"
     body = fake.bodies[-1]
@@ -53,6 +54,17 @@ def test_report_from_json(url: str, fake: FakeVllm) -> None:
     )
     assert body["response_format"]["type"] == "structural_tag"
     assert body["logit_bias"]  # image placeholders are barred
+
+
+def test_rules_and_citations_are_code_s(tmp_path: Path) -> None:
+    """Half of what is cited is in no book, and a melanoma stands in the differential with the advice of self-care."""
+    careless = REPORT.model_copy(update={"advice": "self_care", "citations": (*REPORT.citations, "none:such")})
+    with gateway(FakeVllm(render(Answer("Fine.", careless))), tmp_path) as url:
+        envelope = ReportEnvelope.model_validate_json(httpx.post(f"{url}/v1/reports", json=as_json(photo())).text)
+    assert envelope.report.citations == REPORT.citations
+    assert envelope.citations_removed == ("none:such",)
+    assert [flag.kind for flag in envelope.red_flags] == ["malignant"]
+    assert envelope.report.advice not in ("self_care", "routine_visit")
 
 
 def test_report_from_a_form(url: str, fake: FakeVllm) -> None:
@@ -83,7 +95,7 @@ def test_reasoning_comes_while_it_is_written(url: str, how: dict) -> None:
     assert "".join(pieces) == ANSWER[len(OPEN) : ANSWER.index("</think>")]
     assert len(pieces) > 2
     assert report is not None
-    assert report.report == REPORT
+    assert report.report == EXPECTED
 
 
 def test_official_client_works_as_it_is(url: str, fake: FakeVllm) -> None:
@@ -162,12 +174,17 @@ def test_a_client_that_leaves_ends_the_request_in_vllm(tmp_path: Path, path: str
     chat = {"model": "sft", "messages": [], "stream": path == "chat stream"}
     address = "/v1/chat/completions" if path == "chat stream" else path
     body = as_json(photo()) if "reports" in path else chat
+
+    async def leave(url: str) -> None:
+        async with httpx.AsyncClient(timeout=60) as asking:
+            work = asyncio.ensure_future(asking.post(url + address, json=body))
+            while not fake.running:
+                assert not work.done()
+                await asyncio.sleep(0.01)
+            work.cancel()
+
     with gateway(fake, tmp_path) as url:
-        with (
-            pytest.raises(httpx.ReadTimeout),
-            httpx.stream("POST", url + address, json=body, timeout=httpx.Timeout(5, read=1.5)) as response,
-        ):
-            response.read()
+        asyncio.run(leave(url))
         assert len(fake.bodies) == 1
         until(lambda: fake.running == 0 and fake.aborted == 1, 3)
         until(lambda: "skinr1_requests_running 1.0" in httpx.get(f"{url}/metrics").text, 3)  # this one

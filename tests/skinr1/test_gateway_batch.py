@@ -22,7 +22,7 @@ from skinr1.serving.envelope import ReportEnvelope
 from skinr1.serving.gateway import batch, journal
 from skinr1.serving.gateway.keys import add_key
 from skinr1.serving.process import free_port
-from tests.skinr1.gateway_rig import FakeVllm, as_json, gateway, listening, photo, until
+from tests.skinr1.gateway_rig import EXPECTED, FakeVllm, as_json, gateway, listening, photo, until
 from tests.skinr1.sample_report import REPORT, TREE_YAML
 
 # A gateway as a process of its own, so that it can be killed.
@@ -191,7 +191,7 @@ def test_client_reports_and_batches(tmp_path: Path) -> None:
     (tmp_path / "lesion.png").write_bytes(photo())
     with gateway(FakeVllm(), tmp_path) as url, client.Client(url) as asking:
         envelope = asking.report([tmp_path / "lesion.png"], age=61, site="back", symptoms=["bleeding"])
-        assert envelope.report == REPORT
+        assert envelope.report == EXPECTED
         asked = {"good": client.request([photo()]), "bad": client.request([b"none"])}
         outcomes = dict(asking.batch(asked))
         assert isinstance(outcomes["bad"], UserError)
@@ -203,7 +203,7 @@ def test_client_reports_and_batches(tmp_path: Path) -> None:
                 return await slow.report([photo()]), pieces, {name: got async for name, got in slow.batch(asked)}
 
         envelope, pieces, again = asyncio.run(others())
-        assert envelope.report == REPORT
+        assert envelope.report == EXPECTED
         assert pieces[-1] == envelope
         assert "".join(str(piece) for piece in pieces[:-1]) == envelope.reasoning
         assert again.keys() == outcomes.keys()

@@ -26,6 +26,7 @@ from skinr1.serving.gateway.observe import Observe
 from skinr1.serving.gateway.reports import Reporting, make_report, report_events
 from skinr1.serving.gateway.settings import GatewaySettings
 from skinr1.serving.gateway.upstreams import Upstreams
+from skinr1.serving.text import passage_titles
 from skinr1.taxonomy import Taxonomy
 
 EVENT_STREAM = "text/event-stream"
@@ -55,11 +56,13 @@ def create_app(
         transport: of the connections to them, for tests.
 
     Raises:
-        UserError: the file of API keys is missing or damaged, or another gateway works on the jobs.
+        UserError: the knowledge or the file of API keys is missing or damaged, or another gateway works on the jobs.
     """
     metrics = Metrics()
     upstreams = Upstreams(urls, taxonomy, settings.answer_seconds, upstream_key, transport)
-    reporting = Reporting(upstreams, taxonomy, settings, model_hashes if model_hashes is not None else {}, max_pixels)
+    passages = frozenset(passage_titles(settings.knowledge)) if settings.knowledge else frozenset[str]()
+    hashes = {} if model_hashes is None else model_hashes
+    reporting = Reporting(upstreams, taxonomy, settings, hashes, passages, max_pixels)
     keys = KeyRing(settings.keys) if settings.keys else None
     jobs = batch.Jobs(reporting, metrics)
 

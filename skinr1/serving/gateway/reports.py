@@ -15,6 +15,7 @@ from skinr1.serving.gateway.faults import Refused
 from skinr1.serving.gateway.pictures import clean_all
 from skinr1.serving.gateway.settings import GatewaySettings
 from skinr1.serving.gateway.upstreams import Upstream, Upstreams
+from skinr1.serving.rules import apply_rules, resolve_citations
 from skinr1.taxonomy import Taxonomy
 
 
@@ -24,6 +25,7 @@ class Reporting:
 
     Attributes:
         model_hashes: served name -> hash of its weights, of the models that were started here.
+        passages: ids of the passages that may be cited.
         max_pixels: what an image is fitted to, which is what the model was trained with; None leaves it to vLLM.
     """
 
@@ -31,6 +33,7 @@ class Reporting:
     taxonomy: Taxonomy
     settings: GatewaySettings
     model_hashes: Mapping[str, str]
+    passages: frozenset[str] = frozenset()
     max_pixels: int | None = None
 
     def stamps(self, model: str) -> Stamps:
@@ -84,9 +87,22 @@ async def report_events(
                     told = reasoning
         answer = _read(text, finish, reporting.taxonomy)
         if isinstance(answer, Answer):
-            yield ReportEnvelope(report=answer.report, reasoning=answer.thinking, stamps=reporting.stamps(model))
+            yield judged(answer, reporting, model)
             return
     raise Refused(502, "answer", f"the model's answer is no report ({answer})")
+
+
+def judged(answer: Answer, reporting: Reporting, model: str) -> ReportEnvelope:
+    """The answer with what the rules make of it. They see the report and the tree, neither the image nor the words."""
+    report, flags = apply_rules(answer.report, reporting.taxonomy)
+    report, removed = resolve_citations(report, reporting.passages)
+    return ReportEnvelope(
+        report=report,
+        reasoning=answer.thinking,
+        red_flags=flags,
+        citations_removed=removed,
+        stamps=reporting.stamps(model),
+    )
 
 
 def case_of(request: ReportRequest) -> Case:

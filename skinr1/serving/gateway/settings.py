@@ -23,6 +23,10 @@ class GatewaySettings:
     image_hosts: list[str] = field(
         default_factory=list, metadata={"help": "Hosts that images may be fetched from by address; none by default."}
     )
+    knowledge: Path | None = field(
+        default=None,
+        metadata={"help": "Knowledge folder; citations it does not hold are removed, without it all."},
+    )
     jobs: Path = field(default=Path("runs/jobs"), metadata={"help": "Folder of batch jobs; holds images until done."})
     keep_hours: int = field(default=72, metadata={"help": "Finished batch jobs are removed after so many hours."})
     batch_concurrency: int = field(default=4, metadata={"help": "Cases of batch jobs under way at once."})
