@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from skinr1 import config
 from skinr1.errors import UserError
@@ -194,3 +195,27 @@ def test_gateway_and_vllm_are_configured_together() -> None:
     assert (settings.max_requests, serving.host) == (7, "127.0.0.1")
     with pytest.raises(UserError, match="no model given"):
         command(serving)
+
+
+def test_kubernetes_serves_as_we_do() -> None:
+    values = yaml.safe_load(Path("recipes/kubernetes/vllm-values.yaml").read_text())
+    [model] = values["servingEngineSpec"]["modelSpec"]
+    there, own = model["vllmConfig"], config.parse(ServeConfig, ["--config", "recipes/serve/qwen2_5_vl_7b.yaml"])
+    own.model = "hub/name"
+    arguments = command(own)
+    for name in there["extraArgs"][::2]:
+        given = there["extraArgs"][there["extraArgs"].index(name) + 1]
+        ours = flag(arguments, name.removeprefix("--"))
+        assert (json.loads(given) == json.loads(ours)) if given.startswith("{") else given == ours
+    assert (there["maxModelLen"], there["dtype"]) == (own.max_model_len, own.dtype)
+    assert there["gpuMemoryUtilization"] == own.gpu_memory_utilization
+
+
+def test_kubernetes_starts_a_gateway_with_keys() -> None:
+    [deployment, *_] = yaml.safe_load_all(Path("recipes/kubernetes/gateway.yaml").read_text())
+    pod = deployment["spec"]["template"]["spec"]
+    serving, settings = config.parse_many((ServeConfig, GatewaySettings), pod["containers"][0]["args"])
+    check_exposure(serving.host, settings)
+    assert settings.keys is not None
+    assert pod["terminationGracePeriodSeconds"] > settings.drain_seconds
+    assert deployment["spec"]["replicas"] == 1
