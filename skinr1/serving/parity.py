@@ -62,13 +62,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     table.add_row(f"greedy answer, {args.tokens} tokens", str(len(pairs)), str(exact), str(near))
     Console().print(table)
     for path, (vllm, local) in zip(paths, pairs, strict=True):
-        if vllm.prompt != local.prompt:
-            print(f"{path}: prompt of {len(vllm.prompt)} tokens in vLLM, {len(local.prompt)} in transformers")
-        elif not same_but_for_ties(vllm.answer, local, args.tie):
-            place = next(n for n, (a, b) in enumerate(zip(vllm.answer, local.answer, strict=False)) if a != b)
-            print(f"{path}: answers part at token {place}, where the best logit leads by {local.margins[place]:.2g}")
+        if difference := differs(vllm, local, args.tie):
+            print(f"{path}: {difference}")
     if near < len(pairs) or any(a.prompt != b.prompt for a, b in pairs):
         sys.exit(1)
+
+
+def differs(vllm: Answered, local: Answered, tie: float) -> str | None:
+    """How the two differ, in words; None when they do not."""
+    if vllm.prompt != local.prompt:
+        return f"prompt of {len(vllm.prompt)} tokens in vLLM, {len(local.prompt)} in transformers"
+    if same_but_for_ties(vllm.answer, local, tie):
+        return None
+    both = enumerate(zip(vllm.answer, local.answer, strict=False))
+    place = next((step for step, (one, other) in both if one != other), None)
+    if place is None:
+        return f"answers of {len(vllm.answer)} and {len(local.answer)} tokens"
+    return f"answers part at token {place}, where the best logit leads by {local.margins[place]:.2g}"
 
 
 def same_but_for_ties(answer: Sequence[int], local: Answered, tie: float) -> bool:

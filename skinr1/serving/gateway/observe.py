@@ -7,6 +7,7 @@ import uuid
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from skinr1.serving.gateway.faults import Refused
+from skinr1.serving.gateway.guard import OPEN_PATHS
 from skinr1.serving.gateway.metrics import Metrics
 
 LOG = logging.getLogger("skinr1.gateway")
@@ -51,4 +52,5 @@ class Observe:
         self.metrics.requests.labels(route, method, str(status or 499)).inc()
         self.metrics.seconds.labels(route).observe(seconds)
         key = scope.get("state", {}).get("key", "-")
-        LOG.info("%s %s %s %d %.0f ms key=%s", number, method, route, status or 499, seconds * 1000, key)
+        level = logging.DEBUG if route in OPEN_PATHS else logging.INFO  # probes ask every second
+        LOG.log(level, "%s %s %s %d %.0f ms key=%s", number, method, route, status or 499, seconds * 1000, key)
