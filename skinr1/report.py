@@ -141,6 +141,15 @@ def parse(text: str, taxonomy: Taxonomy) -> Answer:
     return Answer(thinking, report)
 
 
+def reasoning_so_far(text: str) -> str:
+    """The reasoning of an answer that is still being written; grows as the text grows, and never shrinks."""
+    thinking, closed, _ = text.lstrip().removeprefix(OPEN).partition(CLOSE)
+    if not text.lstrip().startswith(OPEN):
+        return ""
+    held = 0 if closed else next((n for n in range(len(CLOSE) - 1, 0, -1) if thinking.endswith(CLOSE[:n])), 0)
+    return thinking[: len(thinking) - held]
+
+
 def report_from_json(data: Any, taxonomy: Taxonomy) -> Report:
     """A stored report, checked like a model's. Raises InvalidAnswer."""
     return parse(f"{OPEN}stored{CLOSE}{json.dumps(data)}", taxonomy).report

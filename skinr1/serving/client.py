@@ -100,6 +100,7 @@ class AsyncClient:
         attempts: tries of a request before its failure is the user's.
         pause: seconds before the first repetition; doubled each time.
         transport: for tests.
+        key: API key, where the server wants one.
     """
 
     def __init__(
@@ -110,11 +111,13 @@ class AsyncClient:
         pause: float = 0.5,
         timeout: float = 600.0,
         transport: httpx.AsyncBaseTransport | None = None,
+        key: str | None = None,
     ):
         self.url, self.attempts, self.pause = url.rstrip("/"), attempts, pause
         self._slots = asyncio.Semaphore(concurrency)
         limits = httpx.Limits(max_connections=concurrency)
-        self._http = httpx.AsyncClient(timeout=timeout, limits=limits, transport=transport)
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx.AsyncClient(timeout=timeout, limits=limits, transport=transport, headers=headers)
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,52 +1,25 @@
-"""``skinr1 serve`` and ``skinr1 report``."""
+"""``skinr1 report`` and ``skinr1 key``."""
 
+import argparse
 import asyncio
 import json
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any, Literal
 
-from rich.console import Console
-
 from skinr1 import config, prompts
+from skinr1.arguments import Parser
 from skinr1.cases import Case, Role
 from skinr1.errors import UserError
 from skinr1.images import load_image, png_bytes
 from skinr1.report import Answer, InvalidAnswer, parse
 from skinr1.serving.client import AsyncClient, Sampling, request_body
-from skinr1.serving.process import ServeConfig, Server, ended, last_error, start
+from skinr1.serving.gateway import keys
+from skinr1.serving.gateway.settings import read_key
 from skinr1.serving.text import passage_titles, render_text
 from skinr1.taxonomy import Taxonomy
-
-
-def serve_main(argv: Sequence[str] | None = None) -> None:
-    """``skinr1 serve --config recipes/serve/tiny.yaml [--port 8001 …]``: serves until interrupted."""
-    settings = config.parse(ServeConfig, argv, "skinr1 serve")
-    console = Console()
-
-    def end(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(0)
-
-    signal.signal(signal.SIGTERM, end)  # so that the server's processes end with us
-    try:
-        with start(settings, Console(stderr=True)) as server:
-            console.print(f"serving {', '.join(server.models)} at {server.url}   log: {server.log}", soft_wrap=True)
-            console.print(
-                f"try: skinr1 report IMAGE --url {server.url} --model {server.models[-1]}   (Ctrl-C ends)",
-                soft_wrap=True,
-            )
-            _watch(server)
-    except KeyboardInterrupt:
-        console.print("server ended")
-
-
-def _watch(server: Server) -> None:
-    ended(server.process, wait=True)
-    raise UserError(f"vLLM ended: {last_error(server.log)}", str(server.log), "Read this log.")
 
 
 @dataclass
@@ -60,6 +33,7 @@ class ReportArguments:
     history: list[str] = field(default_factory=list, metadata={"help": "Complaints, such as itch bleeding."})
     url: str = field(default="http://127.0.0.1:8000/v1", metadata={"help": "Server, ending in /v1."})
     model: str | None = field(default=None, metadata={"help": "Served name; default: the server's last."})
+    key_file: Path | None = field(default=None, metadata={"help": "File with the API key, where the server wants one."})
     separate: bool = field(default=False, metadata={"help": "One report per image instead of one for all of them."})
     format: Literal["text", "json"] = field(default="text", metadata={"help": "text or json."})
     reasoning: bool = field(default=False, metadata={"help": "Show the model's reasoning, too."})
@@ -108,7 +82,8 @@ async def _ask(args: ReportArguments, groups: Sequence[Sequence[Path]], taxonomy
         history=tuple(args.history),
         licence="user",
     )
-    async with AsyncClient(args.url) as client:
+    key = read_key(args.key_file) if args.key_file else None
+    async with AsyncClient(args.url, key=key) as client:
         model = args.model or (await client.models())[-1]
         await client.check_model(model)
         banned = await client.image_tokens(model)
@@ -126,3 +101,30 @@ async def _ask(args: ReportArguments, groups: Sequence[Sequence[Path]], taxonomy
                 raise UserError(f"the server returned no valid report ({error})", args.url, advice) from None
 
         return list(await asyncio.gather(*map(one, loaded)))
+
+
+_KEY_EXAMPLES = """\
+examples:
+  skinr1 key add clinic --file keys.txt        shows the new key once; the file holds only its hash
+  skinr1 key list --file keys.txt
+  skinr1 key revoke clinic --file keys.txt     a running gateway refuses the key from the next request on
+"""
+
+
+def key_main(argv: Sequence[str] | None = None) -> None:
+    """``skinr1 key add | list | revoke``. Raises UserError for a name that is taken or unknown."""
+    form = argparse.RawDescriptionHelpFormatter
+    parser = Parser("skinr1 key", description="API keys of a gateway.", epilog=_KEY_EXAMPLES, formatter_class=form)
+    parser.add_argument("action", choices=("add", "list", "revoke"))
+    parser.add_argument("name", nargs="?", help="who the key is for")
+    parser.add_argument("--file", type=Path, required=True, help="the file that skinr1 serve is given as --keys")
+    args = parser.parse_args(argv)
+    if args.action == "list":
+        print("\n".join(keys.read_keys(args.file)))
+    elif args.name is None:
+        raise UserError("no name given", f"skinr1 key {args.action}", "Say whose key it is.")
+    elif args.action == "add":
+        print(keys.add_key(args.file, args.name))
+    else:
+        keys.revoke_key(args.file, args.name)
+        print(f"revoked: {args.name}")

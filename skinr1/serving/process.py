@@ -7,10 +7,8 @@ import contextlib
 import importlib.metadata
 import json
 import os
-import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,7 +22,9 @@ import httpx
 from rich.console import Console
 
 from skinr1.errors import UserError
+from skinr1.serving.machine import check_memory, check_port, free_port
 from skinr1.serving.pixels import pixel_budget
+from skinr1.serving.vllm_log import last_error, last_line
 
 # `python -m`, because the `vllm` console script of the CPU build looks for a distribution named vllm and dies.
 SERVER = (sys.executable, "-m", "vllm.entrypoints.openai.api_server")
@@ -32,9 +32,6 @@ LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 CHILD_SITE = Path(__file__).parent / "child_site"
 GRACE_SECONDS = 15
-_LOG_PREFIX = re.compile(
-    r"^(?:\([^)]*\) )?(?:[A-Z]+ \S+ \S+ \[[^]]*\] ?)?"
-)  # "(EngineCore pid=7) INFO 11-23 12:00:00 [core.py:1] "
 # A recorded generation config may carry a repetition penalty or a top_k; the policy is served as it was trained.
 SAMPLING = {"repetition_penalty": 1.0, "temperature": 1.0, "top_p": 1.0, "top_k": 0}
 
@@ -43,7 +40,7 @@ SAMPLING = {"repetition_penalty": 1.0, "temperature": 1.0, "top_p": 1.0, "top_k"
 class ServeConfig:
     """What is served, where, with which limits. Sizes of zero mean vLLM's own default."""
 
-    model: str = field(metadata={"help": "Folder of a full model with its processor, or a hub name."})
+    model: str = field(default="", metadata={"help": "Folder of a full model with its processor, or a hub name."})
     name: str = field(default="", metadata={"help": "Served name of the model; default: the folder's name."})
     adapters: dict[str, str] | str | None = field(
         default=None, metadata={"help": "Served name -> adapter folder; on the command line name=folder,name=folder."}
@@ -149,6 +146,10 @@ def _flag(name: str, value: Any) -> list[str]:
 
 def check_model(model: str) -> None:
     """Raises UserError when ``model`` looks like a path and is no folder of a full model."""
+    if not model:
+        raise UserError(
+            "no model given", "model", "Give --model FOLDER, or a recipe: --config recipes/serve/tiny.yaml."
+        )
     folder = Path(model)
     if not folder.is_dir():
         if folder.is_absolute() or model.startswith(".") or model.count("/") != 1 or folder.parent.is_dir():
@@ -181,32 +182,18 @@ def adapter_rank(folder: Path) -> int:
     return allowed[0]
 
 
-def environment(config: ServeConfig) -> dict[str, str]:
-    """The child's environment: ours, and under a CPU build of torch what vLLM's CPU backend reads from there."""
-    variables = dict(os.environ)
+def environment(config: ServeConfig, key: str | None = None) -> dict[str, str]:
+    """The child's environment: ours, and under a CPU build of torch what vLLM's CPU backend reads from there.
+
+    Args:
+        key: API key that vLLM is to ask for; here and not on the command line, which every user of a machine can read.
+    """
+    variables = dict(os.environ) | ({"VLLM_API_KEY": key} if key else {})
     if on_cpu():
         variables["VLLM_CPU_KVCACHE_SPACE"] = str(config.cpu_kvcache_gib)
         variables["VLLM_CPU_OMP_THREADS_BIND"] = config.cpu_threads
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, (str(CHILD_SITE), os.environ.get("PYTHONPATH"))))
     return variables
-
-
-def free_port(host: str) -> int:
-    """A port nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
-
-
-def check_port(host: str, port: int) -> None:
-    """Raises UserError when the port cannot be listened on."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            advice = "Stop the other server, or give --port 0 for a free one."
-            raise UserError(f"port cannot be used ({error.strerror})", f"{host}:{port}", advice) from None
 
 
 @dataclass(frozen=True)
@@ -219,32 +206,43 @@ class Server:
     process: subprocess.Popen[bytes]
 
 
-@contextlib.contextmanager
-def start(config: ServeConfig, console: Console | None = None) -> Iterator[Server]:
-    """Starts vLLM, waits until it answers, and ends it with everything it started.
+def launch(config: ServeConfig, key: str | None = None) -> Server:
+    """Starts vLLM and does not wait for it; port 0 takes a free one. End it with :func:`stop`.
 
     Raises:
-        UserError: before the start, for a bad config or a port in use; after it, when vLLM dies or does not answer
-            within ``start_seconds``. The message carries the log's last error.
+        UserError: for a bad config, a port in use, or a cache that the memory cannot hold.
     """
     config = replace(config, port=config.port or free_port(config.host))
     arguments = command(config)
     check_port(config.host, config.port)
+    if on_cpu():  # a GPU's memory is vLLM's own to check: its log tells, and so do we when it ends
+        check_memory(Path(config.model), config.cpu_kvcache_gib)
     log = config.log or Path(tempfile.mkdtemp(prefix="skinr1-serve-")) / "vllm.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "wb") as output:
         output.write(f"$ {shlex.join(arguments)}\n".encode())
         output.flush()
         process = subprocess.Popen(
-            arguments, stdout=output, stderr=subprocess.STDOUT, env=environment(config), start_new_session=True
+            arguments, stdout=output, stderr=subprocess.STDOUT, env=environment(config, key), start_new_session=True
         )
     models = (config.served_name, *config.adapter_folders)
-    server = Server(f"http://{_reachable(config.host)}:{config.port}/v1", models, log, process)
+    return Server(f"http://{_reachable(config.host)}:{config.port}/v1", models, log, process)
+
+
+@contextlib.contextmanager
+def start(config: ServeConfig, console: Console | None = None) -> Iterator[Server]:
+    """Starts vLLM, waits until it answers, and ends it with everything it started.
+
+    Raises:
+        UserError: before the start, as :func:`launch`; after it, when vLLM dies or does not answer within
+            ``start_seconds``. The message carries the log's last error.
+    """
+    server = launch(config)
     try:
         _wait(server, config.start_seconds, console or Console(stderr=True))
         yield server
     finally:
-        stop(process)
+        stop(server.process)
 
 
 def _reachable(host: str) -> str:
@@ -252,36 +250,39 @@ def _reachable(host: str) -> str:
 
 
 def _wait(server: Server, seconds: float, console: Console) -> None:
-    health, started = server.url.removesuffix("/v1") + "/health", time.monotonic()
+    started = time.monotonic()
     with console.status("starting vLLM") as status:
-        while (elapsed := time.monotonic() - started) < seconds:
-            if ended(server.process):
-                raise UserError(f"vLLM ended at start: {last_error(server.log)}", str(server.log), "Read this log.")
-            with contextlib.suppress(httpx.TransportError):
-                if httpx.get(health, timeout=5).status_code == 200:
-                    return
-            status.update(f"waiting for vLLM, {elapsed:.0f} s: {_last_line(server.log)[:90]}", spinner="dots")
+        while not answers(server):
+            elapsed = check_start(server, started, seconds)
+            status.update(f"waiting for vLLM, {elapsed:.0f} s: {last_line(server.log)[:90]}", spinner="dots")
             time.sleep(0.5)
-    raise UserError(
-        f"vLLM did not answer within {seconds:.0f} s", str(server.log), "Read this log, or raise start_seconds."
-    )
 
 
-def _last_line(log: Path) -> str:
-    lines = _lines(log)
-    return _LOG_PREFIX.sub("", lines[-1]) if lines[1:] else "loading Python modules"
+def answers(server: Server) -> bool:
+    """Whether vLLM says that it is well."""
+    try:
+        return httpx.get(server.url.removesuffix("/v1") + "/health", timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
-def last_error(log: Path) -> str:
-    """The log's first root cause: the last line of its first traceback, else its last line."""
-    lines = [_LOG_PREFIX.sub("", line) for line in _lines(log)]
-    errors = [line for line in lines if line.partition(":")[0].endswith(("Error", "Exception")) and ": " in line]
-    return (errors or lines or ["nothing was logged"])[0 if errors else -1][:300]
+def check_start(server: Server, started: float, seconds: float) -> float:
+    """Seconds since ``started`` (monotonic). Raises UserError when vLLM has died or the time is over."""
+    elapsed = time.monotonic() - started
+    if ended(server.process):
+        raise UserError(f"vLLM ended at start: {cause(server)}", str(server.log), "Read this log.")
+    if elapsed > seconds:
+        advice = "Read this log, or raise start_seconds."
+        raise UserError(f"vLLM did not answer within {seconds:.0f} s", str(server.log), advice)
+    return elapsed
 
 
-def _lines(log: Path) -> list[str]:
-    text = log.read_bytes()[-200_000:].decode(errors="replace")
-    return [line.strip() for line in text.splitlines() if line.strip()]
+def cause(server: Server) -> str:
+    """Why vLLM ended: the log's first error, or that the kernel killed it, which leaves nothing in the log."""
+    status = os.waitid(os.P_PID, server.process.pid, os.WEXITED | os.WNOWAIT) if ended(server.process) else None
+    if status is not None and status.si_code == os.CLD_KILLED and status.si_status == signal.SIGKILL:
+        return "it was killed (signal 9), which the kernel does when memory runs out"
+    return last_error(server.log)
 
 
 def ended(process: subprocess.Popen[bytes], wait: bool = False) -> bool:

@@ -3,22 +3,32 @@
 import asyncio
 import contextlib
 import importlib.util
+import signal
+import subprocess
+import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import httpx
 import numpy as np
+import openai
+import psutil
 import pytest
 from PIL import Image
 
-from skinr1 import prompts
+from skinr1 import client, prompts
 from skinr1.concepts import concepts
 from skinr1.errors import UserError
 from skinr1.images import png_bytes
 from skinr1.report import InvalidAnswer, parse
+from skinr1.serving import parity
 from skinr1.serving.client import AsyncClient, Completion, Sampling, request_body
-from skinr1.serving.process import ServeConfig, Server, start
+from skinr1.serving.envelope import ReportEnvelope
+from skinr1.serving.process import ServeConfig, free_port, start
 from skinr1.taxonomy import Taxonomy
 
 pytestmark = [
@@ -44,16 +54,60 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@dataclass
+class Served:
+    """``skinr1 serve`` as a user starts it: the gateway, and vLLM behind it."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def vllm(self) -> psutil.Process:
+        """The server that answers, of which there is one."""
+        [child] = [p for p in psutil.Process(self.process.pid).children() if "vllm" in " ".join(p.cmdline())]
+        return child
+
+    def metric(self, name: str) -> float:
+        """Sum of a metric of vLLM's."""
+        lines = httpx.get(f"{self.url}/metrics", timeout=60).text.splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{name}{{", f"{name} ")))
+
+
 @pytest.fixture(scope="module")
-def server(model: Path) -> Iterator[Server]:
-    config = ServeConfig(model=str(model), name="untrained", port=0, dtype="float32", enforce_eager=True)
-    with start(config) as running:
-        yield running
-    assert running.process.returncode is not None
-    deadline = time.monotonic() + 10
-    while living(running.process.pid) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert living(running.process.pid) == []
+def server(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("served")
+    port = free_port("127.0.0.1")
+    flags = {"model": model, "name": "untrained", "port": port, "dtype": "float32", "enforce_eager": "true"}
+    flags |= {"log": folder / "vllm.log", "jobs": folder / "jobs", "answer_tokens": LONGEST}
+    command = [sys.executable, "-m", "skinr1", "serve", *(str(p) for k, v in flags.items() for p in (f"--{k}", v))]
+    with open(folder / "gateway.log", "wb") as log:
+        running = subprocess.Popen(command, stderr=log)
+    served = Served(f"http://127.0.0.1:{port}", running, folder / "vllm.log")
+    try:
+        wait_ready(served)
+        yield served
+        group = served.vllm().pid
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(60) == 0, (folder / "gateway.log").read_text()
+    finally:
+        running.kill()
+    assert living(group) == []
+
+
+def wait_ready(served: Served, seconds: float = 300) -> None:
+    deadline = time.monotonic() + seconds
+    while status(f"{served.url}/ready") != 200:
+        assert served.process.poll() is None, "skinr1 serve ended"
+        assert time.monotonic() < deadline, "not ready"
+        time.sleep(0.3)
+
+
+def status(url: str) -> int:
+    """Status of an answer; 0 when nobody answers."""
+    try:
+        return httpx.get(url, timeout=5).status_code
+    except httpx.TransportError:
+        return 0
 
 
 def living(group: int) -> list[str]:
@@ -67,13 +121,13 @@ def living(group: int) -> list[str]:
     return found
 
 
-def ask(server: Server, sampling: Sampling, count: int) -> list[Completion]:
+def ask(server: Served, sampling: Sampling, count: int) -> list[Completion]:
     rng = np.random.default_rng(0)
     images = [png_bytes(Image.fromarray(rng.integers(0, 255, (150, 190, 3), dtype=np.uint8))) for _ in range(count)]
     messages = prompts.messages(prompts.REPORT_QUESTION, 1)
 
     async def run() -> list[Completion]:
-        async with AsyncClient(server.url) as client:
+        async with AsyncClient(f"{server.url}/v1") as client:
             await client.check_model("untrained")
             assert len(await client.image_tokens("untrained")) == 4
             drawn = [replace(sampling, seed=number) for number in range(count)]  # one seed would give one text
@@ -84,7 +138,7 @@ def ask(server: Server, sampling: Sampling, count: int) -> list[Completion]:
     return asyncio.run(run())
 
 
-def test_every_structured_answer_is_a_valid_report(server: Server) -> None:
+def test_every_structured_answer_is_a_valid_report(server: Served) -> None:
     answers = ask(server, Sampling(structured=True, max_tokens=LONGEST, temperature=1.0), REQUESTS)
     assert {answer.finish_reason for answer in answers} == {"stop"}
     for answer in answers:
@@ -92,11 +146,94 @@ def test_every_structured_answer_is_a_valid_report(server: Server) -> None:
     assert len({answer.text for answer in answers}) > REQUESTS // 2
 
 
-def test_raw_model_speaks_for_itself(server: Server) -> None:
+def test_raw_model_speaks_for_itself(server: Served) -> None:
     answers = ask(server, Sampling(structured=False, max_tokens=16), 4)
     for answer in answers:
         with pytest.raises(InvalidAnswer):
             parse(answer.text, TAXONOMY)
+
+
+def picture(seed: int) -> bytes:
+    return png_bytes(Image.fromarray(np.random.default_rng(seed).integers(0, 255, (150, 190, 3), dtype=np.uint8)))
+
+
+def test_reports_through_the_gateway(server: Served) -> None:
+    with client.Client(server.url) as asking, ThreadPoolExecutor(8) as pool:
+        told = {"history": "XYZZYSECRET", "site": "back"}
+        envelopes = list(pool.map(lambda seed: asking.report([picture(seed)], **told), range(8)))
+    assert all(envelope.stamps.model == "untrained" for envelope in envelopes)
+    assert all(len(envelope.stamps.model_hash) == 16 for envelope in envelopes)
+    assert "XYZZYSECRET" not in server.log.read_text(errors="replace")
+
+
+def test_official_client_streams(server: Served) -> None:
+    asking = openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0)
+    assert [model.id for model in asking.models.list()] == ["untrained"]
+    stream = asking.chat.completions.create(
+        model="untrained", messages=[{"role": "user", "content": "Hello"}], max_tokens=5, stream=True
+    )
+    assert len(list(stream)) >= 5
+
+
+def test_text_that_announces_an_image_does_not_harm_vllm(server: Served) -> None:
+    for text in ("<|image_pad|>", "<|vision_start|><|image_pad|><|vision_end|>", "<|video_pad|>"):
+        body = {"model": "untrained", "messages": [{"role": "user", "content": text}], "max_tokens": 2}
+        httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=60)
+    assert ask(server, Sampling(structured=False, max_tokens=2), 1)
+
+
+def test_streams_that_are_left_end_in_vllm(server: Served) -> None:
+    body = {"images": [{"data": client.request([picture(1)]).model_dump(mode="json")["images"][0]["data"]}]}
+
+    async def leave() -> None:
+        async with httpx.AsyncClient(timeout=60) as asking:
+
+            async def one() -> None:
+                async with asking.stream("POST", f"{server.url}/v1/reports?stream=true", json=body) as response:
+                    async for _ in response.aiter_raw():
+                        return  # with the first piece
+
+            await asyncio.gather(*(one() for _ in range(20)))
+
+    asyncio.run(leave())
+    deadline = time.monotonic() + 10
+    waiting = ("vllm:num_requests_running", "vllm:num_requests_waiting")
+    while any(server.metric(name) for name in waiting) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert [server.metric(name) for name in waiting] == [0, 0]
+
+
+def test_transformers_and_vllm_agree(
+    server: Served, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in range(4):
+        (tmp_path / f"{seed}.png").write_bytes(picture(seed))
+    arguments = ["--model", str(model), "--images", str(tmp_path), "--url", f"{server.url}/v1"]
+    parity.main([*arguments, "--count", "4", "--tokens", "16"])  # exits with 1 when they differ
+    assert "prompt token ids" in capsys.readouterr().out
+
+
+def test_kill_of_vllm_is_503_at_once_and_loses_no_batch_job(server: Served) -> None:
+    asked = {f"case-{seed}": client.request([picture(seed)]) for seed in range(8)}
+    with ThreadPoolExecutor(4) as pool, client.Client(server.url) as asking:
+        batch = pool.submit(lambda: list(asking.batch(asked)))
+        long = {"model": "untrained", "messages": [], "max_tokens": 3000, "ignore_eos": True}
+        long["messages"] = [{"role": "user", "content": "Hello"}]
+        waiting = pool.submit(
+            lambda: (httpx.post(f"{server.url}/v1/chat/completions", json=long, timeout=120), time.monotonic())
+        )
+        while server.metric("vllm:num_requests_running") < 2:
+            time.sleep(0.05)
+        server.vllm().send_signal(signal.SIGKILL)
+        killed = time.monotonic()
+        response, answered = waiting.result(60)
+        assert response.status_code == 503
+        assert answered - killed < 2  # the requirement, not a measurement
+        assert status(f"{server.url}/health") == 200
+        wait_ready(server)
+        rows = batch.result(300)
+    assert Counter(name for name, _ in rows) == Counter(asked)
+    assert all(isinstance(outcome, ReportEnvelope) for _, outcome in rows)
 
 
 def test_death_at_start_is_one_line(model: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from skinr1.training.grpo import GrpoConfig
 from skinr1.training.sft import SftConfig
 from tests.recipes import runs
 
-DATA = ("aliases.yaml", "book.yaml")  # what a recipe reads
+DATA = ("aliases.yaml", "book.yaml", "gateway.yaml", "vllm-values.yaml")  # what a recipe or Kubernetes reads
 RECIPES = sorted(path for path in (runs.ROOT / "recipes").glob("*/*.yaml") if path.name not in DATA)
 TRAINING = [path for path in RECIPES if path.stem in ("sft", "grpo")]
 GPU = [path for path in TRAINING if path.parent.name.startswith("qwen")]

@@ -3,8 +3,7 @@
 from skinr1.report import DISCLAIMER, DifferentialEntry, Report
 from skinr1.taxonomy import Bucket, Taxonomy
 
-TREE = Taxonomy.from_yaml(
-    """
+TREE_YAML = """
 version: test
 tree:
   neoplasm:
@@ -12,7 +11,7 @@ tree:
       benign: {bucket: benign, children: {common_nevus: {}, seborrheic_keratosis: {}}}
       malignant: {bucket: malignant, children: {nodular_melanoma: {}}}
 """
-)
+TREE = Taxonomy.from_yaml(TREE_YAML)
 NEVUS, MELANOMA = "neoplasm/benign/common_nevus", "neoplasm/malignant/nodular_melanoma"
 REPORT = Report(
     schema_version="v1",

@@ -1,68 +1,62 @@
-"""Training's prompts and vLLM's, token by token, through vLLM's own processor."""
+"""The parity command's verdicts; the two halves it compares are tested with vLLM in tests/integration."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from skinr1 import doctor, vlm
-from skinr1.doctor.parity import IMAGES, SIZES, beside_vllm, parity
 from skinr1.errors import UserError
-from skinr1.serving.pixels import saved_budget
-from tests.recipes import runs
+from skinr1.serving import parity
+from skinr1.serving.parity import Answered, same_but_for_ties
 
-needs_vllm = pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
-
-
-@pytest.fixture(scope="module", params=["qwen2_5_vl", "qwen3_vl"])
-def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return runs.write_base(tmp_path_factory.mktemp(request.param) / "base", request.param)
+PROMPT = [1, 5, 5, 5, 2]
 
 
-@pytest.fixture
-def adapter(base: Path, tmp_path: Path) -> Path:
-    """An adapter trained with a smaller pixel budget than its base was saved with."""
-    model = vlm.add_lora(vlm.load_model(str(base)), vlm.LoraArguments(lora_rank=2))
-    model.save_pretrained(tmp_path / "adapter")
-    processor = vlm.load_processor(base)
-    vlm.set_pixel_budget(processor, 4)
-    processor.save_pretrained(tmp_path / "adapter")
-    return tmp_path / "adapter"
+@pytest.mark.parametrize(
+    ("answer", "margins", "same"),
+    [
+        ([7, 8, 9], [1.0, 1.0, 1.0], True),
+        ([7, 0, 9], [1.0, 1e-6, 1.0], True),  # what follows a tie may differ as it likes
+        ([7, 0, 9], [1.0, 0.5, 1e-6], False),
+        ([7, 8], [1.0, 1.0, 1.0], False),
+    ],
+)
+def test_ties_are_the_only_excuse(answer: list[int], margins: list[float], same: bool) -> None:
+    assert same_but_for_ties(answer, Answered(PROMPT, [7, 8, 9], margins), 1e-3) is same
 
 
-@needs_vllm
-def test_vllm_sees_the_prompts_of_training(base: Path):
-    found = beside_vllm(base, vlm.load_processor(base), saved_budget(base))
-    assert len(found) == len(SIZES) * len(IMAGES) >= 21
-    assert all(found.values())
+@pytest.mark.parametrize(
+    ("vllm", "told"),
+    [
+        (Answered(PROMPT, [7, 8]), None),
+        (Answered([1, 5, 5, 2], [7, 8]), "prompt of 4 tokens in vLLM, 5 in transformers"),
+        (Answered(PROMPT, [7, 3]), "answers part at token 1"),
+        (Answered(PROMPT, [7]), "answers of 1 and 2 tokens"),
+    ],
+)
+def test_a_difference_is_told_and_ends_with_1(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    vllm: Answered,
+    told: str | None,
+) -> None:
+    async def asked(*_: object) -> list[Answered]:
+        return [vllm]
+
+    monkeypatch.setattr(parity, "_ask_vllm", asked)
+    monkeypatch.setattr(parity, "_ask_transformers", lambda *_: [Answered(PROMPT, [7, 8], [1.0, 1.0])])
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    arguments = ["--model", "m", "--images", str(tmp_path), "--count", "1"]
+    if told is None:
+        parity.main(arguments)
+        return
+    with pytest.raises(SystemExit) as ended:
+        parity.main(arguments)
+    assert ended.value.code == 1
+    assert told in capsys.readouterr().out
 
 
-@needs_vllm
-def test_a_budget_that_vllm_is_not_told_of_is_found(base: Path, adapter: Path):
-    assert all(beside_vllm(base, vlm.load_processor(adapter), saved_budget(adapter)).values())
-    untold = beside_vllm(base, vlm.load_processor(adapter), None)
-    assert not untold["112 x 112, 1"]
-
-
-@needs_vllm
-def test_doctor_says_it(base: Path, adapter: Path, capsys: pytest.CaptureFixture[str]):
-    assert {finding.what: finding.state for finding in parity(adapter)} == {
-        "chat template": "ok",
-        "vocabulary": "ok",
-        "pixel budget": "ok",
-        "prompt tokens": "ok",
-    }
-    doctor.main(["--parity", str(base)])
-    assert f"{len(SIZES) * len(IMAGES)} of" in capsys.readouterr().out
-
-
-def test_another_template_is_found(adapter: Path):
-    processor = vlm.load_processor(adapter)
-    processor.chat_template += " "
-    processor.save_pretrained(adapter)
-    assert {finding.what: finding.state for finding in parity(adapter)}["chat template"] == "differs"
-
-
-def test_no_folder_is_one_line(tmp_path: Path):
-    with pytest.raises(UserError, match="not found"):
-        parity(tmp_path / "nowhere")
+def test_too_few_images(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="0 images, not 50"):
+        parity.main(["--model", "m", "--images", str(tmp_path)])

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from skinr1 import config
 from skinr1.errors import UserError
 from skinr1.serving import process
+from skinr1.serving.gateway.settings import GatewaySettings, check_exposure
 from skinr1.serving.process import ServeConfig, command
 
 
@@ -169,6 +171,51 @@ def _alive(pid: int) -> bool:
 
 @pytest.mark.parametrize("recipe", sorted(p.name for p in Path("recipes/serve").glob("*.yaml")))
 def test_shipped_recipe_parses(recipe: str) -> None:
-    settings = config.parse(ServeConfig, ["--config", f"recipes/serve/{recipe}", "--port", "0"])
+    arguments = ["--config", f"recipes/serve/{recipe}", "--port", "0"]
+    settings, allowed = config.parse_many((ServeConfig, GatewaySettings), arguments)
     assert settings.port == 0
+    assert bool(settings.model) != bool(allowed.upstreams)
+    check_exposure(settings.host, allowed)
     assert settings.served_name
+
+
+def test_copies_and_shards_reach_vllm(tmp_path: Path) -> None:
+    base = str(write_model(tmp_path / "base"))
+    arguments = command(ServeConfig(model=base, data_parallel_size=4, tensor_parallel_size=2))
+    assert (flag(arguments, "data-parallel-size"), flag(arguments, "tensor-parallel-size")) == ("4", "2")
+    assert "--data-parallel-size" not in command(ServeConfig(model=base))
+    quantised = command(ServeConfig(model=base, vllm_args={"quantization": "fp8"}))
+    assert flag(quantised, "quantization") == "fp8"
+
+
+def test_gateway_and_vllm_are_configured_together() -> None:
+    arguments = ["--upstreams", "http://gpu1:8000/v1", "http://gpu2:8000/v1", "--keys", "k", "--max_requests", "7"]
+    serving, settings = config.parse_many((ServeConfig, GatewaySettings), arguments)
+    assert settings.upstreams == ["http://gpu1:8000/v1", "http://gpu2:8000/v1"]
+    assert (settings.max_requests, serving.host) == (7, "127.0.0.1")
+    with pytest.raises(UserError, match="no model given"):
+        command(serving)
+
+
+def test_kubernetes_serves_as_we_do() -> None:
+    values = yaml.safe_load(Path("recipes/kubernetes/vllm-values.yaml").read_text())
+    [model] = values["servingEngineSpec"]["modelSpec"]
+    there, own = model["vllmConfig"], config.parse(ServeConfig, ["--config", "recipes/serve/qwen2_5_vl_7b.yaml"])
+    own.model = "hub/name"
+    arguments = command(own)
+    for name in there["extraArgs"][::2]:
+        given = there["extraArgs"][there["extraArgs"].index(name) + 1]
+        ours = flag(arguments, name.removeprefix("--"))
+        assert (json.loads(given) == json.loads(ours)) if given.startswith("{") else given == ours
+    assert (there["maxModelLen"], there["dtype"]) == (own.max_model_len, own.dtype)
+    assert there["gpuMemoryUtilization"] == own.gpu_memory_utilization
+
+
+def test_kubernetes_starts_a_gateway_with_keys() -> None:
+    [deployment, *_] = yaml.safe_load_all(Path("recipes/kubernetes/gateway.yaml").read_text())
+    pod = deployment["spec"]["template"]["spec"]
+    serving, settings = config.parse_many((ServeConfig, GatewaySettings), pod["containers"][0]["args"])
+    check_exposure(serving.host, settings)
+    assert settings.keys is not None
+    assert pod["terminationGracePeriodSeconds"] > settings.drain_seconds
+    assert deployment["spec"]["replicas"] == 1

@@ -1,0 +1,174 @@
+"""What code decides about a report, whatever the model's words: red flags, the least urgent advice, real citations.
+
+Pure functions of the report and the tree. Neither the image nor the patient's text reaches them.
+"""
+
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from skinr1.errors import UserError
+from skinr1.report import Report
+from skinr1.serving.envelope import RedFlag
+from skinr1.taxonomy import Bucket, Taxonomy
+
+Kind = Literal["malignant", "infectious", "emergency"]
+# Life-threatening within days and recognised by the skin; sources in docs/report_safety.md.
+EMERGENCIES: Final = (
+    "infectious/bacterial/cellulitic/necrotizing_fasciitis",
+    "infectious/bacterial/cellulitic/meningococcemia",
+    "infectious/bacterial/cellulitic/purpura_fulminans",
+    "infectious/bacterial/cellulitic/anthrax",
+    "infectious/bacterial/pyoderma/staphylococcal_scalded_skin_syndrome",
+    "infectious/bacterial/toxin_mediated/toxic_shock_syndrome",
+    "infectious/viral/herpesvirus/herpes_simplex/eczema_herpeticum",
+    "infectious/fungal/deep/mucormycosis",
+    "inflammatory/drug_reaction/severe/stevens_johnson_syndrome",
+    "inflammatory/drug_reaction/severe/toxic_epidermal_necrolysis",
+    "inflammatory/drug_reaction/exanthematous/dress_syndrome",
+    "inflammatory/papulosquamous/psoriasiform/erythroderma",
+    "inflammatory/reactive/urticarial/angioedema",
+    "inflammatory/reactive/vasculitic/kawasaki_disease",
+    "inflammatory/reactive/vasculitic/septic_vasculitis",
+    "vascular/occlusive/livedoid/gangrene",
+)
+URGENCY: Final = ("self_care", "routine_visit", "prompt_visit", "urgent_visit")
+
+
+@dataclass(frozen=True)
+class RedFlagPolicy:
+    """When a suspicion is flagged, and the least urgent advice then. Probabilities are the model's own, 0 to 1.
+
+    A kind is flagged when its nodes in the differential together reach the threshold: several small rivals of one
+    kind are as alarming as a large one. The leading diagnosis is flagged whatever its probability.
+    None of these numbers is fitted: see docs/report_safety.md for what they cost on rendered cases.
+
+    Attributes:
+        infectious_groups: groups whose members are infections, contagious or not.
+        emergencies: nodes (with all below them) that are life-threatening within days.
+        infectious_advice: of an infection that does not pass from person to person.
+
+    Raises:
+        UserError: a threshold is outside 0..1 or an advice level is unknown.
+    """
+
+    malignant: float = 0.05
+    infectious: float = 0.10
+    emergency: float = 0.02
+    malignant_advice: str = "prompt_visit"
+    contagious_advice: str = "prompt_visit"
+    infectious_advice: str = "routine_visit"
+    emergency_advice: str = "urgent_visit"
+    infectious_groups: tuple[str, ...] = ("infectious",)
+    emergencies: tuple[str, ...] = EMERGENCIES
+
+    def __post_init__(self) -> None:
+        for kind in get_args(Kind):
+            if not 0 <= self.threshold(kind) <= 1:
+                raise UserError(
+                    f"threshold of {kind} red flags is outside 0..1", str(self.threshold(kind)), "Correct it."
+                )
+        for level in (self.malignant_advice, self.contagious_advice, self.infectious_advice, self.emergency_advice):
+            if level not in URGENCY:
+                raise UserError("no such advice level", level, f"Use one of {', '.join(URGENCY)}.")
+
+    def threshold(self, kind: Kind) -> float:
+        return {"malignant": self.malignant, "infectious": self.infectious, "emergency": self.emergency}[kind]
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """One node of a report that is of a kind, with the model's probability for it and the least advice."""
+
+    diagnosis: str
+    kind: Kind
+    probability: float
+    advice: str
+    why: str
+
+
+def apply_rules(
+    report: Report, taxonomy: Taxonomy, policy: RedFlagPolicy | None = None
+) -> tuple[Report, tuple[RedFlag, ...]]:
+    """The report with its advice raised where need be, and its red flags, the most urgent first.
+
+    Advice is only ever raised. A report that declines has nothing to flag. That the list is empty does not say that
+    there is no danger: only that the model named none.
+    """
+    policy = policy or RedFlagPolicy()
+    found = sorted(suspicions(report, taxonomy, policy), key=lambda s: (-URGENCY.index(s.advice), -s.probability))
+    flags = tuple(
+        RedFlag(diagnosis=s.diagnosis, kind=s.kind, probability=s.probability, text=_text(s, taxonomy)) for s in found
+    )
+    if not found:
+        return report, ()
+    least = max((report.advice, *(s.advice for s in found)), key=URGENCY.index)
+    return report.model_copy(update={"advice": least}), flags
+
+
+def suspicions(report: Report, taxonomy: Taxonomy, policy: RedFlagPolicy) -> list[Suspicion]:
+    """Every node of the report that is flagged, kind by kind, in the report's order.
+
+    Raises:
+        UserError: the report names a node that is not in the tree.
+    """
+    if report.diagnosis is None:
+        return []
+    flagged = []
+    for kind in get_args(Kind):
+        named = [s for s in _named(report, taxonomy, policy) if s.kind == kind]
+        together = round(sum(s.probability for s in named), 6)
+        leading = any(s.diagnosis == report.diagnosis for s in named)
+        if named and (leading or together >= policy.threshold(kind)):
+            flagged += named
+    return flagged
+
+
+def _named(report: Report, taxonomy: Taxonomy, policy: RedFlagPolicy) -> Iterator[Suspicion]:
+    """Each node of the report once, under each kind it is of, with the sum of its probabilities."""
+    for node in dict.fromkeys(report.nodes()):
+        probability = round(min(1.0, sum(e.probability for e in report.differential if e.diagnosis == node)), 2)
+        own_words = report.condition is Bucket.MALIGNANT and node == report.diagnosis
+        for kind, advice, why in _kinds(node, taxonomy, policy, own_words):
+            yield Suspicion(node, kind, probability, advice, why)
+
+
+def _kinds(
+    node: str, taxonomy: Taxonomy, policy: RedFlagPolicy, called_malignant: bool
+) -> Iterator[tuple[Kind, str, str]]:
+    """Kinds of a node, each with the least advice and the reason in words."""
+    path = taxonomy.path(node)
+    if set(path) & set(policy.emergencies):
+        yield "emergency", policy.emergency_advice, "can become life-threatening within days"
+    if taxonomy.bucket(node) is Bucket.MALIGNANT:
+        yield "malignant", policy.malignant_advice, "is malignant"
+    elif taxonomy.bucket(node) is None and _holds_malignant(node, taxonomy):
+        yield "malignant", policy.malignant_advice, "does not rule out a malignant neoplasm"
+    elif called_malignant:
+        yield "malignant", policy.malignant_advice, "is not malignant, but the model called the condition malignant"
+    if taxonomy.node(node).contagious:
+        yield "infectious", policy.contagious_advice, "can pass from person to person"
+    elif set(path) & set(policy.infectious_groups):
+        yield "infectious", policy.infectious_advice, "is an infection"
+
+
+def _holds_malignant(node: str, taxonomy: Taxonomy) -> bool:
+    return any(taxonomy.bucket(below) is Bucket.MALIGNANT for below in taxonomy.below(node))
+
+
+def _text(suspicion: Suspicion, taxonomy: Taxonomy) -> str:
+    """One sentence for people; its words come from the tree and from here, never from the model."""
+    name = taxonomy.node(suspicion.diagnosis).name
+    return f"{name[:1].upper()}{name[1:]} {suspicion.why}. Least advice by rule: {suspicion.advice.replace('_', ' ')}."
+
+
+def resolve_citations(report: Report, passages: Container[str]) -> tuple[Report, tuple[str, ...]]:
+    """The report with only those citations that a passage bears, each once, and the ids that were removed.
+
+    Args:
+        passages: ids of the knowledge folder's passages.
+    """
+    cited = tuple(dict.fromkeys(report.citations))
+    removed = tuple(name for name in cited if name not in passages)
+    kept = tuple(name for name in cited if name in passages)
+    return report.model_copy(update={"citations": kept}), removed
