@@ -23,14 +23,14 @@ from skinr1.metrics import read_outcomes
 from skinr1.stage import MANIFEST, write_atomic
 from skinr1.taxonomy import Taxonomy
 
-# The binary reward: format and a right diagnosis, at most 2 like skin_r1. Weight 0 makes a reward a metric.
-BINARY = ("--reward_preset", "skin_r1", "--rewards", '{"exact": 1.0, "hierarchy": 0.0, "condition": 0.0}')
+# An adapter like the one that SFT makes and the other arms go on with.
+FRESH = ("--lora_rank", "64", "--lora_alpha", "64", "--lora_dropout", "0.0")
 ARMS = (
     GRPO,
-    study.Arm("binary", study.SFT, BINARY),
+    study.Arm("binary", study.SFT, ("--reward_preset", "binary")),
     study.Arm("skin_r1", study.SFT, ("--reward_preset", "skin_r1")),
     study.Arm("safe_groups", study.SFT, ("--reward_preset", "safe", "--group_columns", "skin_tone")),
-    study.Arm("without_sft", study.BASE, ("--reward_preset", "safe")),
+    study.Arm("without_sft", study.BASE, ("--reward_preset", "safe", *FRESH)),
 )
 PAIRS = (
     ("sft", "base"),

@@ -17,7 +17,7 @@ from skinr1.predictions import prediction_row
 from skinr1.progress import progress_bar
 from skinr1.scale import case_files
 from skinr1.serving.client import Completion
-from skinr1.stage import file_hash, write_jsonl, write_manifest
+from skinr1.stage import write_jsonl, write_manifest
 from skinr1.taxonomy import Taxonomy
 from skinr1.training.grpo import forbidden_tokens
 
@@ -58,11 +58,6 @@ def write_answers(
         counts={"cases": len(rows), "cut": sum(row["finish_reason"] == "length" for row in rows)},
         taxonomy_hash=taxonomy.hash,
     )
-
-
-def weights_of(model: Path) -> list[str]:
-    """Hashes of a model's weights."""
-    return [file_hash(path) for path in sorted(model.glob("*.safetensors"))]
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ What is finished is kept; killed, the same command goes on.
 
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from answering import chosen_cases, write_answers
 from rich.console import Console
 
 from skinr1 import pipeline
+from skinr1.scale import case_files
 from skinr1.stage import MANIFEST, file_hash, read_manifest
 from skinr1.taxonomy import Taxonomy
 
@@ -91,7 +92,8 @@ class Seed:
         if self.args.steps is not None:
             command += ["--max_steps", str(self.args.steps)]
         before = [self.stages[name] for name in ("rl", arm.start) if name in self.stages]
-        pipeline.run_stage(replace(recipe, name=arm.name, command=command, folder=out), before, 0, self.console)
+        stage = replace(recipe, name=arm.name, command=command, folder=out)
+        pipeline.run_stage(stage, before, len(before) + 1, self.console)
 
     def cases(self, name: str) -> Path:
         """The folder of a set of cases: the seed's own, or of a shift, which is made if need be."""
@@ -104,7 +106,7 @@ class Seed:
         # patients of their own: with the training seed they would be those of training, differently drawn
         made = [sys.executable, "-m", "data_builders.cases", "--config", str(recipe), "--seed", str(1000 + self.seed)]
         stage = pipeline.Stage(name, [*made, "--output", str(out), *ONLY_TEST, *options], recipe, out)
-        pipeline.run_stage(stage, [], 0, self.console)
+        pipeline.run_stage(stage, [], 1, self.console)
         return out
 
     def answer(self, model: str, name: str) -> Path:
@@ -113,7 +115,7 @@ class Seed:
         folder = self.cases(name)
         weights = self.folder / (model if model in (BASE, SFT) else f"arms/{model}")
         cases = chosen_cases(folder, "test", self.args.cases_limit)
-        if not _answered(out, weights, len(cases)):
+        if not _answered(out, [*case_files(folder), *weights.glob("*.safetensors")], len(cases)):
             write_answers(weights, folder, cases, out, self.args.max_tokens, self.taxonomy)
         return out
 
@@ -122,12 +124,13 @@ class Seed:
             pipeline.run_stage(stage, plan[:index], len(plan), self.console)
 
 
-def _answered(folder: Path, weights: Path, count: int) -> bool:
+def _answered(folder: Path, inputs: Iterable[Path], count: int) -> bool:
+    """Whether these weights have answered so many of these cases."""
     if not (folder / MANIFEST).is_file():
         return False
     manifest = read_manifest(folder)
     known = {row["sha256"] for row in manifest["inputs"]}
-    return manifest["counts"]["cases"] == count and {file_hash(path) for path in weights.glob("*.safetensors")} <= known
+    return manifest["counts"]["cases"] == count and {file_hash(path) for path in inputs} <= known
 
 
 def shared_base(args: Arguments, console: Console) -> Path:
