@@ -51,6 +51,7 @@ class Arguments:
     base_seed: int = field(default=7, metadata={"help": "Seed of the base and of the patients it is pretrained on."})
     steps: int | None = field(default=None, metadata={"help": "GRPO steps; default: the recipe's."})
     cases_limit: int | None = field(default=None, metadata={"help": "Only the first test cases, in order of id."})
+    shift_patients: int = field(default=150, metadata={"help": "Patients of each set that differs from training."})
     max_tokens: int = field(default=260, metadata={"help": "Longest answer."})
 
 
@@ -61,9 +62,8 @@ SHIFTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "site": ("cases", ("--sites", "face", "scalp", "palm")),
     "leaves": ("cases_leaves", ()),
 }
-SHIFT_PATIENTS = 150
 ONLY_TEST = (
-    *("--caption_patients", "0", "--dense_patients", "0", "--sparse_patients", str(SHIFT_PATIENTS)),
+    *("--caption_patients", "0", "--dense_patients", "0"),
     *("--train_fraction", "0", "--validation_fraction", "0", "--test_fraction", "1"),
 )
 
@@ -80,8 +80,10 @@ class Seed:
 
     def prepare(self, base: Path) -> None:
         """Data and SFT."""
-        if not (self.folder / BASE / MANIFEST).is_file():
-            shutil.copytree(base, self.folder / BASE, ignore=shutil.ignore_patterns(pipeline.ORIGIN))
+        if not (self.folder / BASE).is_dir():
+            half = self.folder / f".{BASE}.partial"
+            shutil.copytree(base, half, ignore=shutil.ignore_patterns(pipeline.ORIGIN), dirs_exist_ok=True)
+            half.rename(self.folder / BASE)
         self._run([self.stages[name] for name in ("knowledge", "cases", "trajectories", "rl", "sft")])
 
     def train(self, arm: Arm) -> None:
@@ -105,7 +107,8 @@ class Seed:
         assert recipe is not None
         # patients of their own: with the training seed they would be those of training, differently drawn
         made = [sys.executable, "-m", "data_builders.cases", "--config", str(recipe), "--seed", str(1000 + self.seed)]
-        stage = pipeline.Stage(name, [*made, "--output", str(out), *ONLY_TEST, *options], recipe, out)
+        made += ["--output", str(out), "--sparse_patients", str(self.args.shift_patients), *ONLY_TEST, *options]
+        stage = pipeline.Stage(name, made, recipe, out)
         pipeline.run_stage(stage, [], 1, self.console)
         return out
 
