@@ -52,7 +52,7 @@ class Arguments:
     steps: int | None = field(default=None, metadata={"help": "GRPO steps; default: the recipe's."})
     cases_limit: int | None = field(default=None, metadata={"help": "Only the first test cases, in order of id."})
     shift_patients: int = field(default=150, metadata={"help": "Patients of each set that differs from training."})
-    max_tokens: int = field(default=260, metadata={"help": "Longest answer."})
+    max_tokens: int = field(default=160, metadata={"help": "Longest answer; trained ones have about 100 tokens."})
 
 
 # What differs from the training cases: the options of the cases stage, and its recipe where that is another.

@@ -43,6 +43,8 @@ class CasesConfig(ScaleConfig):
         commercial: refuse data whose licence does not allow commercial use, or does not say.
         dense_share: share of patients (by hash of seed and id) whose findings are kept; the rest is sparse. Null is all
             of one's own (source folder) and half of a public data set's.
+        dense_tones, dense_typical, dense_left_out, sparse_tones, sites, camera, class_weights: of the rendered clinic;
+            see :func:`data_builders.sources.rendered_clinic.rendered_clinic`.
         workers: processes that prepare images.
     """
 
