@@ -89,7 +89,9 @@ def test_absent_is_not_asserted_of_what_a_present_sign_covers():
 
 def test_clinic_can_differ_in_one_thing():
     plain = clinic(dense_patients=40)
-    other = clinic(dense_patients=40, sites=["scalp", "palm"], camera="phone", sparse_tones=[5, 5, 6], dense_left_out=[VITILIGO])
+    other = clinic(
+        dense_patients=40, sites=["scalp", "palm"], camera="phone", sparse_tones=[5, 5, 6], dense_left_out=[VITILIGO]
+    )
     assert {case.site for case in plain} == {None} and {case.site for case in other} == {"scalp", "palm"}
     assert all(RenderSpec.from_uri(case.images[0]).camera == "phone" for case in other)
     assert {case.skin_tone.value for case in other if case.role == "sparse"} == {5, 6}
