@@ -1,68 +1,56 @@
-"""Does GRPO lift the embedded model over SFT? The pipeline from several seeds, and one table.
+"""Does GRPO lift the embedded model over SFT? From several seeds, and one table a seed.
 
     make bench-learning            (python benchmarks/learning.py --seeds 17 18 19)
 
-Each seed renders its own patients, fine-tunes, runs GRPO and evaluates on patients of its own. The pretrained base is
-made once, from the first seed, and shared: it stands for the one base model that every real run starts from.
-Reads the scores that the pipeline wrote; no number here is typed by hand.
+Each seed renders its own patients, fine-tunes, runs GRPO with the reward ``safe`` and is judged on patients of its own;
+see study.py. The runs are those of ablation.py: what the one has made the other keeps. No number is typed by hand.
 """
 
 import json
 import platform
-import shutil
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from skinr1 import config, pipeline
-from skinr1.metrics import markdown_table
-from skinr1.stage import MANIFEST, write_atomic
+import study
 
-MODELS = ("base", "sft", "grpo")
+from skinr1 import config
+from skinr1.metrics import markdown_table, read_outcomes, score
+from skinr1.stage import write_atomic
+from skinr1.taxonomy import Taxonomy
 
-
-@dataclass
-class Arguments:
-    """Which recipes and seeds."""
-
-    recipes: list[Path] = field(
-        default_factory=lambda: [Path("recipes/tiny"), Path("recipes/tiny_long")],
-        metadata={"help": "As for skinr1 demo: the demo's, with a longer GRPO and more patients to judge it on."},
-    )
-    output: Path = field(default=Path("runs/bench-learning"), metadata={"help": "One run folder a seed below it."})
-    seeds: list[int] = field(default_factory=lambda: [17, 18, 19], metadata={"help": "One pipeline each."})
+GRPO = study.Arm("safe", study.SFT, ("--reward_preset", "safe"))
+MODELS = (study.BASE, study.SFT, GRPO.name)
 
 
-def collect(run: Path) -> dict[str, Any]:
-    """Scores of the three models of a run."""
-    return {name: json.loads((run / "scores" / name / "scores.json").read_text()) for name in MODELS}
+def scores_of(run: study.Seed, taxonomy: Taxonomy) -> dict[str, Any]:
+    """Scores of the three models on the held-out patients, each against the one before it."""
+    found: dict[str, Any] = {}
+    before = None
+    for model in MODELS:
+        outcomes = read_outcomes(run.answer(model, study.IN_DISTRIBUTION), taxonomy)
+        found[model] = score(outcomes, taxonomy, before)
+        before = (model, outcomes)
+    return found
 
 
 def markdown(results: dict[str, dict[str, Any]]) -> str:
-    """One table a seed, as the pipeline writes it."""
-    return "\n".join(f"Seed {seed}:\n\n{markdown_table(scores)}" for seed, scores in results.items())
+    """One table a seed."""
+    return "\n".join(
+        f"Seed {seed}, {scores[GRPO.name]['n']} cases of {scores[GRPO.name]['patients']} patients:\n\n"
+        f"{markdown_table(scores)}"
+        for seed, scores in results.items()
+    )
 
 
 def is_lifted(scores: dict[str, Any]) -> bool:
     """Whether the interval of GRPO minus SFT in hierarchical F lies above 0."""
-    return (scores["grpo"]["paired"]["metrics"]["hierarchical_f"]["low"] or 0) > 0
-
-
-def share_base(first: Path, run: Path) -> None:
-    """Puts the first seed's pretrained base into a later run, so that its stage counts as finished."""
-    if run != first and not (run / "base" / MANIFEST).is_file():
-        shutil.copytree(first / "base", run / "base", ignore=shutil.ignore_patterns(pipeline.ORIGIN))
+    return (scores[GRPO.name]["paired"]["metrics"]["hierarchical_f"]["low"] or 0) > 0
 
 
 def main(argv: list[str] | None = None) -> None:
-    args = config.parse(Arguments, argv, "learning")
-    results = {}
-    first = args.output / f"seed-{args.seeds[0]}"
-    for seed in args.seeds:
-        run = args.output / f"seed-{seed}"
-        share_base(first, run)
-        pipeline.main(["--recipes", *map(str, args.recipes), "--output", str(run), "--seed", str(seed)])
-        results[str(seed)] = collect(run)
+    args = config.parse(study.Arguments, argv, "learning")
+    taxonomy, results = Taxonomy.load(), {}
+    for run in study.runs(args, [GRPO]):
+        results[str(run.seed)] = scores_of(run, taxonomy)
         machine = f"{platform.machine()}, Python {platform.python_version()}"
         write_atomic(args.output / "learning.json", json.dumps({"machine": machine, "seeds": results}, indent=2) + "\n")
         write_atomic(args.output / "learning.md", markdown(results))

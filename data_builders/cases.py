@@ -43,6 +43,8 @@ class CasesConfig(ScaleConfig):
         commercial: refuse data whose licence does not allow commercial use, or does not say.
         dense_share: share of patients (by hash of seed and id) whose findings are kept; the rest is sparse. Null is all
             of one's own (source folder) and half of a public data set's.
+        dense_tones, dense_typical, dense_left_out, sparse_tones, sites, camera, class_weights: of the rendered clinic;
+            see :func:`data_builders.sources.rendered_clinic.rendered_clinic`.
         workers: processes that prepare images.
     """
 
@@ -61,6 +63,10 @@ class CasesConfig(ScaleConfig):
     sparse_patients: int = 2000
     dense_tones: list[int] = field(default_factory=lambda: [1, 2, 3, 4, 5, 6])
     dense_typical: bool = False
+    dense_left_out: list[str] = field(default_factory=list)
+    sparse_tones: list[int] = field(default_factory=lambda: [1, 2, 3, 4, 5, 6])
+    sites: list[str] = field(default_factory=list)
+    camera: str = "reference"
     dermoscopic_share: float = 0.4
     class_weights: dict[str, Any] | str | None = None
     label_map: str | None = None
@@ -133,6 +139,10 @@ def _source(config: CasesConfig, taxonomy: Taxonomy) -> SourceRows:
             config.seed,
             dense_tones=config.dense_tones,
             dense_typical=config.dense_typical,
+            dense_left_out=config.dense_left_out,
+            sparse_tones=config.sparse_tones,
+            sites=config.sites,
+            camera=config.camera,
             dermoscopic_share=config.dermoscopic_share,
             class_weights=config.class_weights,
             taxonomy=taxonomy,

@@ -13,6 +13,7 @@ from data_builders.rendered.canvas import finish, hairs, skin
 from data_builders.rendered.dermoscopy import paint_structures
 from data_builders.rendered.layout import form_of, lay_out
 from data_builders.rendered.relief import elevation, shade
+from data_builders.rendered.setting import REFERENCE, check_setting, cover_site, paint_site, photograph
 from data_builders.rendered.surface import blister_shine, paint_surface
 from skinr1.cases import Modality
 from skinr1.errors import UserError
@@ -20,7 +21,15 @@ from skinr1.errors import UserError
 SCHEME = "rendered:"
 
 
-def render(signs: Iterable[str], tone: int, view: Modality, seed: int, size: int = 112) -> Image.Image:
+def render(
+    signs: Iterable[str],
+    tone: int,
+    view: Modality,
+    seed: int,
+    size: int = 112,
+    site: str | None = None,
+    camera: str = REFERENCE,
+) -> Image.Image:
     """Draws one picture.
 
     Args:
@@ -29,21 +38,25 @@ def render(signs: Iterable[str], tone: int, view: Modality, seed: int, size: int
         view: "clinical" or "dermoscopic"; dermoscopic structures are drawn only in the latter.
         seed: everything the signs leave open (place, size, light, noise) follows from it.
         size: side in pixels.
+        site: body site; None is plain skin.
+        camera: one of :data:`data_builders.rendered.setting.CAMERAS`.
 
     Returns:
         RGB image of ``size`` x ``size``; same arguments, same pixels.
 
     Raises:
-        UserError: the tone is not 1..6 or the size under 28.
+        UserError: the tone is not 1..6, the size under 28, or the site or camera unknown.
     """
     if not 1 <= tone <= 6:
         raise UserError("no such Fitzpatrick tone", str(tone), "Give 1 to 6.")
     if size < 28:
         raise UserError("rendered image too small", f"{size} px", "Give a size of at least 28.")
+    check_setting((site,) if site else (), camera)
     wanted = frozenset(signs)
     rng = np.random.Generator(np.random.PCG64(seed))
     dermoscopic = view == "dermoscopic"
     canvas = skin(rng, tone, dermoscopic, size)
+    paint_site(rng, canvas, site)
     lesions = lay_out(rng, wanted, dermoscopic, size)
     form = form_of(wanted)
     paint_body(rng, canvas, wanted, form, lesions)
@@ -53,6 +66,8 @@ def render(signs: Iterable[str], tone: int, view: Modality, seed: int, size: int
     paint_surface(rng, canvas, wanted, lesions, facing)
     blister_shine(canvas, form, lesions)
     hairs(rng, canvas)
+    cover_site(rng, canvas, site)
+    photograph(rng, canvas, camera)
     return finish(rng, canvas)
 
 
@@ -65,6 +80,8 @@ class RenderSpec:
     view: Modality
     seed: int
     size: int = 112
+    site: str | None = None
+    camera: str = REFERENCE
 
     def uri(self) -> str:
         return SCHEME + json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
@@ -75,7 +92,7 @@ class RenderSpec:
         return cls(**{**fields, "signs": tuple(fields["signs"])})
 
     def image(self) -> Image.Image:
-        return render(self.signs, self.tone, self.view, self.seed, self.size)
+        return render(self.signs, self.tone, self.view, self.seed, self.size, self.site, self.camera)
 
     def png(self) -> bytes:
         """The picture as PNG bytes, without metadata."""

@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 
 from data_builders.rendered.render import RenderSpec
+from data_builders.rendered.setting import REFERENCE
 from skinr1.cases import Modality
 from skinr1.concepts import concept
 from skinr1.errors import UserError
@@ -142,10 +143,12 @@ def sample_case(
     typical: bool = False,
     dermoscopic_share: float = 0.4,
     size: int = 112,
+    sites: Sequence[str] = (),
+    camera: str = REFERENCE,
 ) -> Visit:
     """Draws one patient with a case for each diagnosis given (normally one or two).
 
-    The view is independent of the diagnosis, so that it betrays nothing.
+    View and site are independent of the diagnosis, so that they betray nothing. Without ``sites`` a case has none.
     """
     clinic = clinic or Clinic.load()
     tone = int(tones[int(rng.integers(len(tones)))])
@@ -154,5 +157,7 @@ def sample_case(
     for node in diagnoses:
         view: Modality = "dermoscopic" if rng.random() < dermoscopic_share else "clinical"
         signs = sample_signs(rng, clinic.disease(node), view, typical)
-        cases.append(RenderedCase(node, RenderSpec(signs, tone, view, int(rng.integers(2**62)), size)))
+        seed = int(rng.integers(2**62))
+        site = sites[int(rng.integers(len(sites)))] if sites else None
+        cases.append(RenderedCase(node, RenderSpec(signs, tone, view, seed, size, site, camera)))
     return Visit(tone, age, sex, tuple(cases))  # type: ignore[arg-type]

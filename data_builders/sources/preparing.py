@@ -15,6 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from data_builders.rendered.render import SCHEME
 from data_builders.sources import Rejection, SourceRows
 from data_builders.sources.pictures import Job, make
 from skinr1.cases import Case, parse_case
@@ -74,6 +75,8 @@ def _jobs(case: Case, output: Path, max_tokens: int) -> list[Job]:
 
 def _content(source: str) -> str:
     """A part of the name that changes with the picture, so that a picture prepared earlier is never a stale one."""
+    if source.startswith(SCHEME):  # no file, and too long a name for the system to look for one
+        return ""
     return f"-{file_hash(Path(source))[:8]}" if Path(source).is_file() else ""
 
 

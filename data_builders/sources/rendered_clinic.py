@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from data_builders.rendered import Clinic, RenderedCase, Visit, sample_case
+from data_builders.rendered.setting import REFERENCE, check_setting
 from data_builders.sources import SourceRows
 from skinr1.cases import Case, Finding, Role, SkinTone
 from skinr1.concepts import concept
@@ -36,8 +37,12 @@ def rendered_clinic(
     *,
     dense_tones: Sequence[int] = ALL_TONES,
     dense_typical: bool = False,
+    dense_left_out: Sequence[str] = (),
+    sparse_tones: Sequence[int] = ALL_TONES,
     dermoscopic_share: float = 0.4,
     class_weights: Mapping[str, float] | None = None,
+    sites: Sequence[str] = (),
+    camera: str = REFERENCE,
     size: int = 112,
     clinic: Clinic | None = None,
     taxonomy: Taxonomy | None = None,
@@ -50,22 +55,30 @@ def rendered_clinic(
     Args:
         dense_tones: Fitzpatrick tones of the dense cases; an atlas often lacks dark skin.
         dense_typical: dense cases show the typical picture of their disease, as an atlas does.
+        dense_left_out: nodes that the atlas lacks; what the sparse clinic lacks, ``class_weights`` says.
+        sparse_tones: tones of the sparse cases; one that stands there twice is twice as frequent.
+        sites: body sites, each as frequent; without them a case has none and shows plain skin.
+        camera: what every picture is taken with.
         class_weights: how often the sparse clinic sees a diagnosis: node -> weight; those left out get 0. Captions and
             the atlas show all equally often.
 
     Raises:
-        UserError: a diagnosis is not in the taxonomy or a tone not in 1..6.
+        UserError: a diagnosis is not in the clinic or the taxonomy, a tone not in 1..6, a site or camera unknown.
     """
     clinic = clinic or Clinic.load()
     taxonomy = taxonomy or Taxonomy.load()
     names = {d.node: taxonomy.node(d.node).name for d in clinic.diseases}
-    for tone in dense_tones:
+    for tone in (*dense_tones, *sparse_tones):
         if tone not in ALL_TONES:
-            raise UserError("no such Fitzpatrick tone", str(tone), "Give dense_tones within 1 to 6.")
+            raise UserError("no such Fitzpatrick tone", str(tone), "Give tones within 1 to 6.")
+    check_setting(tuple(sites), camera)
+    tones = {Role.CAPTION: ALL_TONES, Role.DENSE: tuple(dense_tones), Role.SPARSE: tuple(sparse_tones)}
+    left_out = {clinic.disease(node).node for node in dense_left_out}
     counts = dict(zip(_ORDER, (caption_patients, dense_patients, sparse_patients), strict=True))
     for index, role in enumerate(_ORDER):
-        deal = _deal(clinic, seed, index, class_weights if role is Role.SPARSE else None)
         dense = role is Role.DENSE
+        dealt = tuple(d.node for d in clinic.diseases if not (dense and d.node in left_out))
+        deal = _deal(clinic, dealt, seed, index, class_weights if role is Role.SPARSE else None)
         for number in range(counts[role]):
             rng = np.random.Generator(np.random.PCG64([seed, index, number]))
             diagnoses = [next(deal) for _ in range(int(rng.integers(1, 3)))]
@@ -73,20 +86,23 @@ def rendered_clinic(
                 rng,
                 diagnoses,
                 clinic=clinic,
-                tones=tuple(dense_tones) if dense else ALL_TONES,
+                tones=tones[role],
                 typical=dense and dense_typical,
                 dermoscopic_share=dermoscopic_share,
                 size=size,
+                sites=sites,
+                camera=camera,
             )
             patient = f"rendered-{role}-{number:06d}"
             for place, drawn in enumerate(visit.cases):
                 yield _case(f"{patient}-{place}", patient, role, visit, drawn, clinic, names)
 
 
-def _deal(clinic: Clinic, seed: int, role: int, weights: Mapping[str, float] | None) -> Iterator[str]:
-    """An endless hand of diagnoses."""
+def _deal(
+    clinic: Clinic, nodes: Sequence[str], seed: int, role: int, weights: Mapping[str, float] | None
+) -> Iterator[str]:
+    """An endless hand of the diagnoses ``nodes``."""
     rng = np.random.Generator(np.random.PCG64([seed, role]))
-    nodes = [disease.node for disease in clinic.diseases]
     if not weights:
         while True:
             yield from (nodes[i] for i in rng.permutation(len(nodes)))
@@ -123,6 +139,7 @@ def _case(
         skin_tone=SkinTone(scale="fitzpatrick", value=visit.tone, provenance="rendered"),
         age=visit.age,
         sex=visit.sex,
+        site=drawn.spec.site,
         modality=drawn.spec.view,
         licence=LICENCE,
         attribution=ATTRIBUTION,

@@ -10,6 +10,8 @@ from skinr1.rewards.truth import Truth
 PRESETS: dict[str, dict[str, float]] = {
     # Skin-R1: R = R_format + 0.75 i*/L + 0.25 [condition right]; at most 2.
     "skin_r1": {"format": 1.0, "hierarchy": 0.75, "condition": 0.25},
+    # Of its ablation: the "standard" reward, right or wrong.
+    "binary": {"format": 1.0, "exact": 1.0},
     # Ours. What a missed malignancy costs outweighs a level of the tree; a list is scored by a proper rule; reasoning
     # that the report does not bear out, invented passages and padding cost.
     "safe": {

@@ -9,6 +9,7 @@ import pytest
 from data_builders.rendered import Clinic, RenderSpec, render, sample_case, sample_signs
 from data_builders.rendered.body import _COLOURS
 from data_builders.rendered.layout import FORMS
+from data_builders.rendered.setting import SITES
 from skinr1.errors import UserError
 
 FLAT = ("patch", "sharp border")
@@ -153,6 +154,23 @@ def test_typical_cases_show_the_likely_signs():
         signs = sample_signs(generator(1), disease, "dermoscopic", typical=True)
         # An exclusive rival (smooth against warty) may take one sign's place, never a likelier one's.
         assert {name for name, p in disease.signs if p >= 0.75} <= set(signs)
+
+
+@pytest.mark.parametrize("view", ["clinical", "dermoscopic"])
+@pytest.mark.parametrize("tone", [1, 6])
+def test_site_and_camera_show_and_the_lesion_stays(view: str, tone: int):
+    signs = ("papule", "black colour", "sharp border")
+
+    def drawn(site: str | None, camera: str) -> np.ndarray:
+        return np.asarray(render(signs, tone, view, 5, 112, site, camera), float)
+
+    plain = drawn(None, "reference")
+    for site in SITES[:3]:
+        assert np.array_equal(drawn(site, "reference"), plain)
+    for site, camera in [*((site, "reference") for site in SITES[3:]), (None, "phone")]:
+        other = drawn(site, camera)
+        assert (np.abs(other - plain).max(2) > 14).mean() > 0.008, (site, camera)
+        assert middle(other).mean() < 0.8 * other[30:80, 30:80].max(), (site, camera)
 
 
 def test_tone_is_stable_within_a_patient():

@@ -32,6 +32,9 @@ def taxonomy() -> Taxonomy:
 # The rendered clinic
 
 
+VITILIGO = "pigmentary/hypopigmentation/acquired/vitiligo"
+
+
 def clinic(**more) -> list[Case]:
     return sort_out(
         rendered_clinic(**({"caption_patients": 20, "dense_patients": 20, "sparse_patients": 40, "seed": 1} | more))
@@ -67,8 +70,7 @@ def test_more_patients_only_append():
 def test_uniform_over_diagnoses_unless_weighted():
     counts = Counter(c.diagnoses[0] for c in clinic(sparse_patients=200) if c.role is Role.SPARSE)
     assert len(counts) == 29 and max(counts.values()) - min(counts.values()) <= 1
-    only = "pigmentary/hypopigmentation/acquired/vitiligo"
-    assert {c.diagnoses[0] for c in clinic(class_weights={only: 1}) if c.role == "sparse"} == {only}
+    assert {c.diagnoses[0] for c in clinic(class_weights={VITILIGO: 1}) if c.role == "sparse"} == {VITILIGO}
 
 
 def test_the_atlas_can_lack_dark_skin():
@@ -85,12 +87,28 @@ def test_absent_is_not_asserted_of_what_a_present_sign_covers():
         assert case.modality == "dermoscopic" or "regular network" not in absent
 
 
+def test_clinic_can_differ_in_one_thing():
+    plain = clinic(dense_patients=40)
+    other = clinic(
+        dense_patients=40, sites=["scalp", "palm"], camera="phone", sparse_tones=[5, 5, 6], dense_left_out=[VITILIGO]
+    )
+    assert {case.site for case in plain} == {None} and {case.site for case in other} == {"scalp", "palm"}
+    assert all(RenderSpec.from_uri(case.images[0]).camera == "phone" for case in other)
+    assert {case.skin_tone.value for case in other if case.role == "sparse"} == {5, 6}
+    dense = {case.diagnoses[0] for case in other if case.role == "dense"}
+    assert VITILIGO not in dense and VITILIGO in {case.diagnoses[0] for case in plain if case.role == "dense"}
+
+
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
         ({"dense_tones": [0]}, "tone"),
+        ({"sparse_tones": [7]}, "tone"),
+        ({"dense_left_out": ["no/such"]}, "not in the rendered clinic"),
+        ({"sites": ["elbow"]}, "no such site"),
+        ({"camera": "film"}, "no such camera"),
         ({"class_weights": {"no/such": 1.0}}, "not in the rendered clinic"),
-        ({"class_weights": {"pigmentary/hypopigmentation/acquired/vitiligo": 0}}, "sum to 0"),
+        ({"class_weights": {VITILIGO: 0}}, "sum to 0"),
     ],
 )
 def test_bad_clinic(more, reason):
