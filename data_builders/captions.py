@@ -35,7 +35,7 @@ class CaptionsConfig:
     output: str = field(default="runs/captions", metadata={"help": "Folder to write."})
     taxonomy: str | None = field(default=None, metadata={"help": "A tree's YAML instead of the shipped one."})
     text_repeats: int = field(default=1, metadata={"help": "How often each text-only row occurs; 0 leaves them out."})
-    seed: int = 0
+    seed: int = field(default=0, metadata={"help": "Of what is drawn at random."})
 
 
 class Leak(ValueError):

@@ -27,53 +27,47 @@ from skinr1.taxonomy import Taxonomy
 _STARTED = "started.json"
 
 
+def _key(default: Any, text: str) -> Any:
+    """A key with its help; a list is copied for each configuration."""
+    if isinstance(default, list):
+        return field(default_factory=default.copy, metadata={"help": text})
+    return field(default=default, metadata={"help": text})
+
+
 @dataclass
 class CasesConfig(ScaleConfig):
-    """Configuration of the cases stage; keys of other sources than the chosen one have no effect.
+    """Configuration of the cases stage; keys of other sources than the chosen one have no effect."""
 
-    Attributes:
-        source: rendered_clinic, folder (one's own images), or a data set of docs/sources.md.
-        path: the data set's folder, or the folder or CSV of one's own images; unused by the rendered clinic.
-        output: folder to write.
-        max_tokens: visual token budget of one image; a token covers 28 x 28 px, so 16 is 112 x 112.
-        taxonomy: a tree's YAML instead of the shipped one.
-        label_map: YAML label map for source folder.
-        licence: of images that state none themselves: one's own, an ISIC export without that column.
-        modality: of images whose table does not say it: clinical or dermoscopic.
-        commercial: refuse data whose licence does not allow commercial use, or does not say.
-        dense_share: share of patients (by hash of seed and id) whose findings are kept; the rest is sparse. Null is all
-            of one's own (source folder) and half of a public data set's.
-        dense_tones, dense_typical, dense_left_out, sparse_tones, sites, camera, class_weights: of the rendered clinic;
-            see :func:`data_builders.sources.rendered_clinic.rendered_clinic`.
-        workers: processes that prepare images.
-    """
-
-    source: str = "rendered_clinic"
-    path: str | None = None
-    output: str = "runs/cases"
-    seed: int = 0
-    max_tokens: int = 16
-    taxonomy: str | None = None
-    train_fraction: float = 0.8
-    validation_fraction: float = 0.1
-    test_fraction: float = 0.1
-    workers: int = 2
-    caption_patients: int = 2000
-    dense_patients: int = 300
-    sparse_patients: int = 2000
-    dense_tones: list[int] = field(default_factory=lambda: [1, 2, 3, 4, 5, 6])
-    dense_typical: bool = False
-    dense_left_out: list[str] = field(default_factory=list)
-    sparse_tones: list[int] = field(default_factory=lambda: [1, 2, 3, 4, 5, 6])
-    sites: list[str] = field(default_factory=list)
-    camera: str = "reference"
-    dermoscopic_share: float = 0.4
-    class_weights: dict[str, Any] | str | None = None
-    label_map: str | None = None
-    licence: str = "unstated"
-    modality: str | None = None
-    commercial: bool = False
-    dense_share: float | None = None
+    source: str = _key(
+        "rendered_clinic", "rendered_clinic, folder (one's own images), or a data set of docs/sources.md."
+    )
+    path: str | None = _key(None, "The data set's folder, or the folder or CSV of one's own images.")
+    output: str = _key("runs/cases", "Folder to write.")
+    seed: int = _key(0, "Of the splits, of what is kept dense, and of the rendered clinic.")
+    max_tokens: int = _key(16, "Visual tokens an image may take; a token covers 28 x 28 px, so 16 is 112 x 112.")
+    taxonomy: str | None = _key(None, "A tree's YAML instead of the shipped one.")
+    train_fraction: float = _key(0.8, "Share of the patients; official splits of a data set come first.")
+    validation_fraction: float = _key(0.1, "Share of the patients.")
+    test_fraction: float = _key(0.1, "Share of the patients.")
+    workers: int = _key(2, "Processes that prepare images, or CPUs of a Ray started here.")
+    caption_patients: int = _key(2000, "Rendered clinic: patients with signs and no label, for pretraining.")
+    dense_patients: int = _key(300, "Rendered clinic: patients with signs and label, the atlas.")
+    sparse_patients: int = _key(2000, "Rendered clinic: patients with a label only.")
+    dense_tones: list[int] = _key([1, 2, 3, 4, 5, 6], "Rendered clinic: Fitzpatrick tones of the atlas.")
+    dense_typical: bool = _key(False, "Rendered clinic: the atlas shows typical pictures, as books do.")
+    dense_left_out: list[str] = _key([], "Rendered clinic: nodes that the atlas lacks.")
+    sparse_tones: list[int] = _key([1, 2, 3, 4, 5, 6], "Rendered clinic: tones of the others; twice is twice as often.")
+    sites: list[str] = _key([], "Rendered clinic: body sites, equally often; none is plain skin.")
+    camera: str = _key("reference", "Rendered clinic: reference or phone.")
+    dermoscopic_share: float = _key(0.4, "Rendered clinic: share of dermoscopic pictures.")
+    class_weights: dict[str, Any] | str | None = _key(None, "Rendered clinic: node -> how often it is seen (YAML).")
+    label_map: str | None = _key(None, "Source folder: YAML that maps one's labels to nodes.")
+    licence: str = _key("unstated", "Of images that state none: one's own, an ISIC export without that column.")
+    modality: str | None = _key(None, "Of images whose table does not say it: clinical or dermoscopic.")
+    commercial: bool = _key(False, "Refuse data whose licence does not allow commercial use, or does not say.")
+    dense_share: float | None = _key(
+        None, "Share of patients whose findings are kept; null: all of one's own, half of a public data set's."
+    )
 
 
 def build(config: CasesConfig, progress: bool = True) -> dict[str, int]:

@@ -43,7 +43,7 @@ class TrajectoriesConfig(ScaleConfig):
     per_case: int | None = field(
         default=None, metadata={"help": "Trajectories of one case at most, chosen by hash; all valid ones if null."}
     )
-    seed: int = 0
+    seed: int = field(default=0, metadata={"help": "Of what is drawn at random."})
     phrasings: int = field(default=1, metadata={"help": "Phrasings the template draws from; 1 keeps it regular."})
 
 
