@@ -126,7 +126,7 @@ def front_matter(subject: Subject) -> dict[str, Any]:
         "language": "en",
         "license": "other",
         "license_name": subject.licence or "see-the-card",
-        "license_link": "LICENSE",
+        "license_link": "README.md",
         "pipeline_tag": "image-text-to-text",
         "library_name": "peft" if subject.adapter else "transformers",
         "tags": ["dermatology", "medical", "research-only", "skinr1"],
@@ -158,8 +158,8 @@ def _lines(subject: Subject) -> Iterator[str]:
     for note in subject.notes:
         yield from ("", f"**{plain(note)}.**")
     yield from ("", "## What it is", "")
-    base = f"`{subject.base_model}`" if subject.base_model else "a model that was trained from nothing"
-    kind = "A LoRA adapter of" if subject.adapter else "Full weights of"
+    base = f"of `{subject.base_model}`" if subject.base_model else "(no base model is recorded)"
+    kind = "A LoRA adapter" if subject.adapter else "Full weights"
     yield f"{kind} {base}. It looks at skin pictures, reasons in `<think>` and writes one JSON report, whose"
     yield f"diagnoses are paths of the taxonomy {plain(subject.taxonomy.version)} (`{subject.taxonomy.hash}`)."
     yield from _data(subject)
