@@ -7,9 +7,11 @@ products' operations, counted from the shapes: no way of sharing the prompt can 
 """
 
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,6 @@ from datasets import Dataset
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
-from timing import saved_bytes, turns  # beside this file
 
 from skinr1 import config, prompts, tiny, vlm
 from skinr1.progress import progress_bar
@@ -135,6 +136,33 @@ def update(maker: SkinGRPOTrainer, batch: dict[str, Any], shared: bool) -> None:
     maker.model.zero_grad()
     logps, _, _ = maker._get_per_token_logps_and_entropies(maker.model, **batch)
     (logps * torch.linspace(-1, 1, logps.numel(), device=logps.device).view_as(logps)).sum().backward()
+
+
+def saved_bytes(action: Callable[[], None]) -> int:
+    """Bytes that the forward pass keeps for the backward pass, each storage once."""
+    storages: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        action()
+    return sum(storages.values())
+
+
+def turns(ways: list[Callable[[], None]], repeats: int) -> list[float]:
+    """Median seconds of each way; they take turns, after one warm-up each."""
+    seconds: list[list[float]] = [[] for _ in ways]
+    for turn in range(repeats + 1):
+        for way, taken in zip(ways, seconds, strict=True):
+            started = time.perf_counter()
+            way()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            if turn:
+                taken.append(time.perf_counter() - started)
+    return [median(taken) for taken in seconds]
 
 
 def measure(shape: Shape, repeats: int, folder: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from skinr1.errors import UserError
-from skinr1.training import packing, rollouts, shared_prefix
+from skinr1.training import rollouts, shared_prefix
 from skinr1.training.group_weights import GroupWeights, group_of, shares
 from skinr1.vlm import ADAPTER_FILE  # first: makes torchvision importable
 
@@ -132,18 +132,18 @@ class SkinGRPOTrainer(GRPOTrainer):
         if foreign or compute_aux_loss:
             what = ", ".join(foreign) or "the balancing loss of experts"
             raise UserError(f"shared_prefix does not know {what}", "GRPO", "Set shared_prefix: false for this model.")
-        batch = shared_prefix.completions(input_ids, attention_mask, logits_to_keep, **given)
+        batch = shared_prefix.Batch(input_ids, attention_mask, logits_to_keep, **given)
         step = batch_size or input_ids.size(0)
         logps, entropies = [], []
         # the same samples in each pass as TRL takes, so that all ranks make the same number of passes (ZeRO-3)
         for start in range(0, input_ids.size(0), step):
-            part = batch.samples(start, min(start + step, input_ids.size(0)))
-            packed = packing.pack(part, model, self._tokenizer.pad_token_id)
+            part = batch.rows(start, min(start + step, input_ids.size(0)))
+            packed = shared_prefix.pack(part, model, self._tokenizer.pad_token_id)
             with self.accelerator.autocast():
                 outputs = model(**packed.inputs, shift_labels=packed.labels, fused_lm_head=True)
-            logps.append(packed.unpack(outputs.log_probs)[:, -logits_to_keep:])
+            logps.append(packed.unpack(outputs.log_probs))
             if compute_entropy:
-                entropies.append(packed.unpack(outputs.entropy)[:, -logits_to_keep:])
+                entropies.append(packed.unpack(outputs.entropy))
         return torch.cat(logps), torch.cat(entropies) if compute_entropy else None, None
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from skinr1.training import shared_prefix
-from skinr1.training.packing import Batch, find_groups, prompt_positions
+from skinr1.training.shared_prefix import Batch, find_groups, prompt_positions
 
 
 def share_prompts(model: Any) -> Callable[..., Tensor]:
@@ -24,7 +23,7 @@ def share_prompts(model: Any) -> Callable[..., Tensor]:
 
     @torch.no_grad()
     def generate(input_ids: Tensor, attention_mask: Tensor, generation_config: Any, **images: Any) -> Tensor:
-        batch = shared_prefix.prompts(input_ids, attention_mask, backbone.config.image_token_id, **images)
+        batch = _batch(input_ids, attention_mask, backbone.config.image_token_id, **images)
         groups = find_groups(batch)
         first = [group[0] for group in groups]
         group_of = torch.empty(input_ids.size(0), dtype=torch.long, device=input_ids.device)
@@ -43,6 +42,22 @@ def share_prompts(model: Any) -> Callable[..., Tensor]:
         )
 
     return generate
+
+
+def _batch(
+    ids: Tensor,
+    mask: Tensor,
+    image_token: int,
+    pixel_values: Tensor | None = None,
+    image_grid_thw: Tensor | None = None,
+    mm_token_type_ids: Tensor | None = None,
+) -> Batch:
+    """A batch of prompts alone. The prompts say whose images are whose: a run of placeholders is one image."""
+    counts = None
+    if image_grid_thw is not None:
+        at = ids == image_token
+        counts = (at[:, 1:] & ~at[:, :-1]).sum(dim=1).tolist()
+    return Batch(ids, mask, 0, pixel_values, image_grid_thw, counts, mm_token_type_ids)
 
 
 def _prefill(model: Any, batch: Batch, samples: list[int], positions: Tensor) -> DynamicCache:

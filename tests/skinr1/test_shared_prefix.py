@@ -9,12 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skinr1.errors import UserError
-from skinr1.training import packing, shared_prefix
+from skinr1.training import shared_prefix
 from skinr1.training.grpo import SkinGRPOTrainer
 from tests.recipes import runs
 from tests.skinr1.policies import CASES, batch, trainer
-
-from transformers import PretrainedConfig, PreTrainedModel  # isort: skip
 
 
 @pytest.fixture(scope="module", params=["qwen2_5_vl", "qwen3_vl"])
@@ -110,13 +108,14 @@ def test_one_copy_of_prompt_and_images(base: Path, tmp_path: Path):
     maker = trainer(base, tmp_path)
     inputs = batch(maker.processing_class, *CASES["shuffled"])
     width = inputs.pop("logits_to_keep")
-    made = shared_prefix.completions(length=width, **inputs)
-    packed = packing.pack(made, maker.model, 0)
-    assert packing.find_groups(made) == [[0, 3], [1, 5], [2, 4]]  # two prompts alike but for their pixels
+    made = shared_prefix.Batch(completion_length=width, **inputs)
+    packed = shared_prefix.pack(made, maker.model, 0)
+    assert shared_prefix.find_groups(made) == [[0, 3], [1, 5], [2, 4]]  # two prompts alike but for their pixels
     assert packed.inputs["image_grid_thw"].size(0) == 1 + 1 + 2
-    prompt, answers = made.in_prompt.sum(dim=1), made.in_answer.sum(dim=1)
+    prompt = made.attention_mask[:, : made.prompt_length].sum(dim=1)
+    answers = made.attention_mask[:, made.prompt_length :].sum(dim=1)
     longest = max(int(prompt[g[0]]) - 1 + int(answers[g].sum()) for g in ([0, 3], [1, 5], [2, 4]))
-    assert packed.labels.shape == (3, longest)  # the two short ones do not fit into one row
+    assert packed.labels.shape == (3, longest)
     assert (packed.labels != -100).sum() == answers.sum()
 
 
@@ -127,55 +126,26 @@ def test_unknown_inputs_are_refused(base: Path, tmp_path: Path):
         maker._get_per_token_logps_and_entropies(maker.model, **inputs, pixel_attention_mask=torch.ones(1))
 
 
-PLACES = st.lists(st.tuples(st.integers(-1, 2), st.integers(-1, 3)), min_size=1, max_size=12)
-
-
 @settings(max_examples=50, deadline=None)
-@given(PLACES)
-def test_mask_says_who_sees_whom(places: list[tuple[int, int]]):
-    """Against the sentence it is made from: what came before in one's own segment, and all of one's block's prompt."""
-    blocks, segments = (torch.tensor([column]) for column in zip(*places, strict=True))
-    seen = packing.attention_mask(blocks, segments, policy("sdpa"))[0, 0]
-    for query, (block, segment) in enumerate(places):
-        for key, (other_block, other) in enumerate(places):
-            assert bool(seen[query, key]) == (key <= query and block == other_block and other in (segment, 0))
+@given(st.lists(st.integers(-1, 4), min_size=1, max_size=12))
+def test_mask_says_who_sees_whom(numbers: list[int]):
+    """Against the sentence it is made from: what came before in one's own segment, and all of the prompt."""
+    segments = torch.tensor([numbers])
+    seen = shared_prefix.attention_mask(segments, _Sdpa())[0, 0]
+    for query, own in enumerate(numbers):
+        for key, other in enumerate(numbers):
+            assert bool(seen[query, key]) == (key <= query and other in (own, 0))
 
 
-def policy(kind: str) -> Any:
-    """The least that has a kind of attention."""
-
-    class Policy(PreTrainedModel):
-        config_class = PretrainedConfig
-
-        def __init__(self) -> None:
-            torch.nn.Module.__init__(self)
-            self.config = PretrainedConfig()
-            self.config._attn_implementation_internal = kind
-
-    return Policy()
-
-
-def test_flex_attention_gets_the_same_mask():
-    from torch.nn.attention.flex_attention import create_mask
-
-    draw = torch.Generator().manual_seed(1)
-    blocks = torch.randint(0, 3, (2, 160), generator=draw).sort().values
-    segments = torch.randint(0, 3, (2, 160), generator=draw)
-    mask = packing.attention_mask(blocks, segments, policy("flex_attention"))
-    dense = create_mask(mask.mask_mod, 2, 1, 160, 160, device="cpu")
-    assert torch.equal(dense, packing.attention_mask(blocks, segments, policy("sdpa")))
+class _Sdpa(torch.nn.Module):
+    class config:
+        _attn_implementation = "sdpa"
 
 
 def test_flash_attention_is_refused():
+    class Flash(torch.nn.Module):
+        class config:
+            _attn_implementation = "flash_attention_2"
+
     with pytest.raises(UserError, match="flash_attention_2"):
-        packing.attention_mask(torch.zeros(1, 2), torch.zeros(1, 2), policy("flash_attention_2"))
-
-
-@given(st.lists(st.integers(1, 40), min_size=1, max_size=20))
-def test_rows_hold_every_block_once_and_none_is_wider_than_the_widest_block(widths: list[int]):
-    rows = packing.fill(widths)
-    assert sorted(number for row in rows for number in row) == list(range(len(widths)))
-    totals = [sum(widths[number] for number in row) for row in rows]
-    assert max(totals) <= max(widths)
-    half = [total for total in totals if 2 * total <= max(widths)]
-    assert len(half) <= 1, "two rows could have been one"
+        shared_prefix.attention_mask(torch.zeros(1, 2), Flash())
