@@ -14,7 +14,7 @@ TORCH_INDEX := https://download.pytorch.org/whl/cpu
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env env-gpu demo test lint bench-learning real-data clean
+.PHONY: help env env-gpu browser demo test lint bench-learning real-data clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -50,6 +50,9 @@ env-gpu:  ## create .venv on a CUDA machine, with the official vLLM (not run on 
 	@mkdir -p $(VENV)
 	@touch $(GPU)
 	@$(MAKE) --no-print-directory env
+
+browser:  ## Chromium, from Debian's packages, as root: for the tests that look at pages; without it they are skipped
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium chromium-driver; }
 
 demo: env  ## the whole pipeline on the embedded default; ends with a table and a page
 	$(BIN)/skinr1 demo

@@ -2,11 +2,12 @@
 
     python -m data_builders.rl --config recipes/<model>/rl.yaml
 
-``--questions choice`` names candidates in the prompt (docs/questions.md); the answer is a report either way.
+``--questions choice`` names candidates in the prompt (docs/questions.md); ``--questions description`` asks the dense,
+annotated cases for their signs. The answer is a report in each case.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from data_builders.closing import close, load_taxonomy
 from skinr1.cases import Case, Role, training_cases
 from skinr1.config import parse, run
 from skinr1.errors import UserError
-from skinr1.prompts import choice_question, question
+from skinr1.prompts import choice_question, description_question, question
 from skinr1.questions import Label, Options, hits, option_name, option_sets
 from skinr1.scale import case_files
 from skinr1.taxonomy import Taxonomy
@@ -25,18 +26,18 @@ from skinr1.trajectories.evidence import shared_bucket
 from skinr1.trajectories.rows import MissingImage, prompt_row, relative_images
 
 SPLITS = ("train", "validation")
-QUESTIONS = ("open", "choice")
+QUESTIONS = ("open", "choice", "description")
 Found = list[tuple[Case, list[str]]]
 
 
 @dataclass
 class RlConfig:
-    """Sparse cases of the splits train and validation become prompts with their truth."""
+    """Sparse cases of the splits train and validation become prompts with their truth; dense ones for descriptions."""
 
     cases: str = field(default="runs/cases", metadata={"help": "Folder of the cases stage."})
     output: str = field(default="runs/rl", metadata={"help": "Folder to write."})
     taxonomy: str | None = field(default=None, metadata={"help": "A tree's YAML instead of the shipped one."})
-    questions: str = field(default="open", metadata={"help": f"{' or '.join(QUESTIONS)} of named candidates."})
+    questions: str = field(default="open", metadata={"help": f"{', '.join(QUESTIONS)}."})
     options: int = field(default=4, metadata={"help": "Candidates of a choice."})
     seed: int = field(default=0, metadata={"help": "Of the choices."})
 
@@ -52,14 +53,16 @@ def build(config: RlConfig, progress: bool = True) -> dict[str, int]:
         raise UserError("unknown kind of question", repr(config.questions), f"Use {' or '.join(QUESTIONS)}.")
     folder = Path(config.cases)
     taxonomy = load_taxonomy(config.taxonomy)
-    sparse = (case for case in training_cases(folder) if case.role is Role.SPARSE)
-    cases = [case for case in sparse if case.split in SPLITS]
-    found, rejected = _usable(cases, folder, Path(config.output), progress)
+    described = config.questions == "description"
+    role = Role.DENSE if described else Role.SPARSE
+    cases = [case for case in training_cases(folder) if case.role is role and case.split in SPLITS]
+    found, rejected = _usable(cases, folder, Path(config.output), described, progress)
     chosen: dict[str, Options] | None = None
     counts: dict[str, int] = {}
     if config.questions == "choice":
         chosen, counts = choices(found, taxonomy, config.options, config.seed)
-    rows = {split: [rl_row(case, images, taxonomy, chosen) for case, images in found[split]] for split in SPLITS}
+    ask = description_question if described else question
+    rows = {split: [rl_row(case, images, taxonomy, ask, chosen) for case, images in found[split]] for split in SPLITS}
     counts["without one risk bucket"] = sum(row["condition"] is None for split in SPLITS for row in rows[split])
     inputs = case_files(folder)
     return close(
@@ -68,7 +71,7 @@ def build(config: RlConfig, progress: bool = True) -> dict[str, int]:
 
 
 def _usable(
-    cases: Sequence[Case], folder: Path, output: Path, progress: bool
+    cases: Sequence[Case], folder: Path, output: Path, described: bool, progress: bool
 ) -> tuple[dict[str, Found], list[dict[str, Any]]]:
     """Cases with their images by split, and the rejected ones."""
     found: dict[str, Found] = {split: [] for split in SPLITS}
@@ -76,6 +79,9 @@ def _usable(
     for case in track(cases, "rl: cases", disable=not progress):
         if not case.diagnoses:
             rejected.append({"case_id": case.case_id, "reason": "case has no diagnosis"})
+            continue
+        if described and not case.present():
+            rejected.append({"case_id": case.case_id, "reason": "case has no sign to describe"})
             continue
         try:
             images = relative_images(case, folder, output)
@@ -88,19 +94,28 @@ def _usable(
 
 
 def rl_row(
-    case: Case, images: list[str], taxonomy: Taxonomy, chosen: Mapping[str, Options] | None = None
+    case: Case,
+    images: list[str],
+    taxonomy: Taxonomy,
+    ask: Callable[[Case], str],
+    chosen: Mapping[str, Options] | None = None,
 ) -> dict[str, Any]:
     """Prompt, truth and groups; ``condition`` is null when the label's nodes differ in risk.
 
+    ``differential`` and ``findings`` are what readers and annotators said of the case; mostly they are empty.
+
     Args:
+        ask: words the question of a case.
         chosen: options by case. Then each row has the column ``options``, lists of nodes, which is empty where the case
             found no place and is asked openly.
     """
     row: dict[str, Any] = {
-        **prompt_row(question(case), images),
+        **prompt_row(ask(case), images),
         "case_id": case.case_id,
         "diagnoses": list(case.diagnoses),
         "condition": shared_bucket(case.diagnoses, taxonomy),
+        "differential": [{"node": node, "weight": weight} for node, weight in case.differential],
+        "findings": list(case.present()),
         "skin_tone": case.tone_group,
         "source": case.source,
     }

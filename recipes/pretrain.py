@@ -17,7 +17,7 @@ from skinr1 import config, prompts, tiny
 from skinr1.stage import read_jsonl
 from skinr1.training import callbacks, data
 from skinr1.training.run import begin, train_and_save
-from skinr1.training.sft import SftConfig
+from skinr1.training.sft import VisionRowsConfig
 
 from transformers import Trainer  # isort: skip  (after skinr1.tiny, which makes torchvision importable)
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling  # isort: skip
@@ -57,7 +57,7 @@ def fragments(answers: list[str], tokenizer: Any, length: int, columns: Features
 
 
 def main(argv: list[str] | None = None) -> None:
-    script, size, args = config.parse_many((Arguments, tiny.TinySize, SftConfig), argv, "pretrain")
+    script, size, args = config.parse_many((Arguments, tiny.TinySize, VisionRowsConfig), argv, "pretrain")
     begin(args, {**asdict(script), **asdict(size), **args.to_dict()})
     asked = ["system", "user", "assistant", "Go on.", prompts.SYSTEM, prompts.REPORT_QUESTION, prompts.CAPTION_QUESTION]
     # a prompt is one text among thousands of rows; repeated, it becomes few tokens

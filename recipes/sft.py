@@ -10,9 +10,7 @@ from pathlib import Path
 from skinr1 import config, vlm
 from skinr1.training import callbacks, data
 from skinr1.training.run import begin, train_and_save
-from skinr1.training.sft import SftConfig
-
-from trl import SFTTrainer  # isort: skip  (after skinr1.vlm, which makes torchvision importable)
+from skinr1.training.sft import SftConfig, SkinSFTTrainer
 
 
 @dataclass
@@ -40,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
     model = vlm.load_model(script.model, script.dtype)
     if lora.lora_rank:
         model = vlm.add_lora(model, lora)
-    trainer = SFTTrainer(
+    trainer = SkinSFTTrainer(
         model=model,
         args=args,
         train_dataset=train,

@@ -29,6 +29,42 @@ REMOVED_KEYS = {
     "group_by_length": "use train_sampling_strategy",
     "save_safetensors": "safetensors is the only format",
     "no_cuda": "use use_cpu",
+    "per_gpu_train_batch_size": "use per_device_train_batch_size",
+    "half_precision_backend": "bf16 needs none",
+    "use_liger": "use use_liger_kernel",
+    "use_liger_loss": "use use_liger_kernel",
+    "vllm_device": "use vllm_mode: colocate, or server with vllm_server_host",
+    "vllm_dtype": "vLLM takes the policy's",
+    "vllm_max_model_len": "use vllm_max_model_length",
+    "vllm_guided_decoding_regex": "use vllm_structured_outputs_regex",
+    "push_to_hub_model_id": "use hub_model_id",
+    "jit_mode_eval": "use torch_compile",
+}
+# Keys of open-r1's, VLM-R1's and TRL's own scripts that have another name here, or none on purpose.
+OTHER_KEYS = {
+    "model_name_or_path": "use model",
+    "model_revision": "give the folder of a downloaded model",
+    "attn_implementation": "sdpa is used: a shared prefix needs its mask",
+    "dataset_name": "use train_file, rows that a builder wrote",
+    "dataset_config": "use train_file, rows that a builder wrote",
+    "dataset_train_split": "use train_file; validation_file for the other",
+    "data_file_paths": "use train_file; image paths are relative to it",
+    "image_folders": "image paths are relative to train_file",
+    "image_root": "image paths are relative to train_file",
+    "val_split_ratio": "the builder splits by patient; use validation_file",
+    "system_prompt": "prompts are versioned in skinr1/prompts.py",
+    "chat_template": "the processor's own is used",
+    "reward_funcs": "use reward_preset, and rewards for weights by name",
+    "reward_method": "use reward_preset, and rewards for weights by name",
+    "use_peft": "use lora_rank; 0 trains all parameters",
+    "lora_r": "use lora_rank",
+    "lora_target_modules": "the language model's linear layers are adapted, the vision tower never",
+    "lora_task_type": "it is always causal language modelling",
+    "freeze_vision_modules": "with lora_rank above 0 the vision tower is frozen",
+    "load_in_4bit": "not supported: an adapter is merged in float32",
+    "load_in_8bit": "not supported: an adapter is merged in float32",
+    "max_pixels": "use max_visual_tokens (SFT); the saved processor holds it from there on",
+    "min_pixels": "the saved processor holds it",
 }
 
 
@@ -101,5 +137,7 @@ def _check_yaml(args: list[str], known: set[str]) -> None:
 def _unknown_key(key: str, where: str, known: set[str]) -> UserError:
     if key in REMOVED_KEYS:
         return UserError(f"key {key!r} was removed", where, f"Instead: {REMOVED_KEYS[key]}.")
+    if key in OTHER_KEYS:
+        return UserError(f"key {key!r} is not known here", where, f"Instead: {OTHER_KEYS[key]}.")
     near = difflib.get_close_matches(key, sorted(known), n=1)
     return UserError(f"unknown key {key!r}", where, f"Did you mean {near[0]!r}?" if near else "Remove it.")

@@ -3,6 +3,7 @@
 skinr1 doctor
 skinr1 doctor --recipe recipes/qwen2_5_vl_7b/sft.yaml --gpu a100-40 --gpus 2
 skinr1 doctor --costs true --format markdown
+skinr1 doctor --parity runs/demo/sft
 """
 
 import json
@@ -25,7 +26,10 @@ FORMATS = ("table", "json", "markdown")
 
 @dataclass
 class Arguments:
-    """Without options: versions and programs. With --recipe: memory of one GPU. With --costs: a page of costs."""
+    """Without options: versions and programs. With --recipe: memory of one GPU. With --costs: a page of costs.
+
+    With --parity: whether vLLM sees the prompts that training saw.
+    """
 
     recipe: Path | None = field(default=None, metadata={"help": "YAML of sft.py or grpo.py."})
     model: str | None = field(default=None, metadata={"help": "Base of the recipe's model, where that is an adapter."})
@@ -34,6 +38,7 @@ class Arguments:
     zero: int = field(default=2, metadata={"help": "DeepSpeed's ZeRO stage: 0, 2 or 3."})
     offload: bool = field(default=False, metadata={"help": "Optimizer's states in the host's memory."})
     costs: bool = field(default=False, metadata={"help": "Tokens, FLOPs, memory and hours of 1 to 8 GPUs."})
+    parity: Path | None = field(default=None, metadata={"help": "Model or adapter: its processor beside vLLM's."})
     format: str = field(default="table", metadata={"help": f"{', '.join(FORMATS)}; markdown for --costs only."})
 
 
@@ -76,6 +81,12 @@ def check_recipe(args: Arguments, path: Path) -> dict[str, float]:
     return {**found, "of": GPUS[args.gpu].memory_gib}
 
 
+def _parity(folder: Path) -> list[Finding]:
+    from skinr1.doctor.parity import parity
+
+    return parity(folder)
+
+
 def _versions_table(findings: Sequence[Finding]) -> Table:
     table = Table("what", "found", "wanted", "for", "state")
     for finding in findings:
@@ -90,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError("unknown format here", args.format, "Use table or json; markdown goes with --costs true.")
     console = Console()
     if not args.costs and args.recipe is None:
-        found = [*packages(), *programs()]
+        found = [*packages(), *programs()] if args.parity is None else _parity(args.parity)
         if args.format == "json":
             print(json.dumps([asdict(finding) for finding in found], indent=2))
         else:

@@ -25,6 +25,8 @@ def packages() -> list[Finding]:
     findings = []
     for text in importlib.metadata.requires("skinr1") or ():
         requirement = Requirement(text)
+        if requirement.name == "skinr1":  # one extra that includes another
+            continue
         extra = _extra(requirement)
         try:
             version = importlib.metadata.version(requirement.name)

@@ -18,7 +18,7 @@ def reward_functions(
 ) -> tuple[list[Callable[..., list[float]]], list[float]]:
     """TRL reward functions and their weights.
 
-    The data set must carry ``diagnoses`` and ``condition``; ``differential`` ([[node, weight], …]) and ``findings`` are
+    The data set must carry ``diagnoses`` and ``condition``; ``differential`` ([{node, weight}, …]) and ``findings`` are
     used where it has them.
 
     Raises:
@@ -48,7 +48,7 @@ def _for_trl(name: str, score: Score, context: Context, parsed: Parse) -> Callab
         none = [None] * len(completions)
         columns = zip(diagnoses, condition, differential or none, findings or none, strict=True)
         truths = [
-            _truth(tuple(nodes), bucket, tuple(map(tuple, weighted or ())), tuple(signs or ()))
+            _truth(tuple(nodes), bucket, tuple((e["node"], e["weight"]) for e in weighted or ()), tuple(signs or ()))
             for nodes, bucket, weighted, signs in columns
         ]
         answers = [parsed(_text(completion)) for completion in completions]
@@ -62,8 +62,7 @@ def _for_trl(name: str, score: Score, context: Context, parsed: Parse) -> Callab
 def _truth(
     nodes: tuple[str, ...], bucket: str | None, weighted: tuple[tuple[str, float], ...], signs: tuple[str, ...]
 ) -> Truth:
-    weights = tuple((str(node), float(weight)) for node, weight in weighted)
-    return Truth(nodes, None if bucket is None else Bucket(bucket), weights, signs)
+    return Truth(nodes, None if bucket is None else Bucket(bucket), weighted, signs)
 
 
 def _text(completion: Any) -> str:

@@ -8,14 +8,17 @@ from datasets import Dataset, Image, List, disable_progress_bars
 from transformers import ProcessorMixin
 
 from skinr1.errors import UserError
-from skinr1.stage import read_jsonl, write_jsonl
+from skinr1.stage import canonical_json, read_jsonl, write_jsonl
 
 FILTERED = "filtered.jsonl"
 disable_progress_bars()  # a run shows one bar, its own
 
 
-def load_rows(path: Path, columns: tuple[str, ...]) -> Dataset:
+def load_rows(path: Path, columns: tuple[str, ...], optional: tuple[str, ...] = ()) -> Dataset:
     """Rows with ``columns``, image paths resolved against the file's folder and decoded lazily.
+
+    Args:
+        optional: further columns; None where a row lacks one.
 
     Raises:
         UserError: the file is empty, a column is missing, or an image does not exist.
@@ -28,10 +31,16 @@ def load_rows(path: Path, columns: tuple[str, ...]) -> Dataset:
                 f"column {missing[0]!r} is missing", f"{path}:{number}", f"A row needs {', '.join(columns)}."
             )
         row["images"] = [str(_existing(path.parent / name, f"{path}:{number}")) for name in row["images"]]
-        rows.append({column: row[column] for column in columns})
+        rows.append({column: row.get(column) for column in (*columns, *optional)})
     if not rows:
         raise UserError("no rows to train on", str(path), "Build it from a source with cases in this split.")
     return Dataset.from_list(rows).cast_column("images", List(Image()))
+
+
+def prompt_keys(rows: Dataset) -> list[tuple[str, ...]]:
+    """Prompt and image paths of each row; equal where rows can share a copy of both. Decodes no image."""
+    closed = rows.select_columns(["prompt", "images"]).cast_column("images", List(Image(decode=False)))
+    return [(canonical_json(row["prompt"]), *(image["path"] for image in row["images"])) for row in closed]
 
 
 def _existing(path: Path, where: str) -> Path:

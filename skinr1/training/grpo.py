@@ -17,6 +17,7 @@ from typing import Any
 from skinr1.errors import UserError
 from skinr1.training import rollouts, shared_prefix
 from skinr1.training.group_weights import GroupWeights, group_of, shares
+from skinr1.training.timing import StepTimes
 from skinr1.vlm import ADAPTER_FILE  # first: makes torchvision importable
 
 import torch  # isort: skip
@@ -77,6 +78,7 @@ class SkinGRPOTrainer(GRPOTrainer):
         )
         args.generation_kwargs = {**extra, **(args.generation_kwargs or {})}
         super().__init__(model=model, args=args, processing_class=processing_class, **kwargs)
+        self.times = StepTimes()
         if args.shared_prefix and not args.use_vllm:
             self.model.generate = rollouts.share_prompts(self.model)
         self.groups: GroupWeights | None = None
@@ -87,10 +89,12 @@ class SkinGRPOTrainer(GRPOTrainer):
     def _generate_single_turn(self, prompt_ids: Any, *args: Any, **kwargs: Any) -> Any:
         if self.use_vllm and self._image_pad_token_id is not None:
             prompt_ids = [collapse_pads(ids, self._image_pad_token_id) for ids in prompt_ids]
-        return super()._generate_single_turn(prompt_ids, *args, **kwargs)
+        with self.times.measure("rollout"):
+            return super()._generate_single_turn(prompt_ids, *args, **kwargs)
 
     def _calculate_rewards(self, inputs: Any, *args: Any) -> torch.Tensor:
-        rewards = super()._calculate_rewards(inputs, *args)  # [samples of all processes, functions]
+        with self.times.measure("reward"):
+            rewards = super()._calculate_rewards(inputs, *args)  # [samples of all processes, functions]
         if self.groups and self.model.training:
             groups = gather_object([group_of(row, self.args.group_columns) for row in inputs])
             totals = (rewards * self.reward_weights.to(rewards.device)).sum(dim=1)
@@ -100,11 +104,20 @@ class SkinGRPOTrainer(GRPOTrainer):
         return rewards
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
-        batch = super()._generate_and_score_completions(inputs)
+        with self.times.measure("prepare"):
+            batch = super()._generate_and_score_completions(inputs)
         if self.groups and self.model.training:
             factors = [self.groups.of(group_of(row, self.args.group_columns)) for row in inputs]
             batch["advantages"] = batch["advantages"] * batch["advantages"].new_tensor(factors)
         return batch
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """The parent's, with its seconds by part as metrics ``time/rollout``, ``reward``, ``score`` and ``update``."""
+        with self.times.measure("step"):
+            loss = super().training_step(*args, **kwargs)
+        for part, seconds in self.times.split().items():
+            self._metrics["train"][f"time/{part}"].append(seconds)
+        return loss
 
     def _get_per_token_logps_and_entropies(
         self,

@@ -133,12 +133,13 @@ class _Images:
         return torch.equal(self.pixels, other.pixels)
 
 
-def pack(batch: Batch, model: torch.nn.Module, pad_token: int) -> Packed:
-    """Packs a batch, one row a group, padded on the right.
+def pack(batch: Batch, model: torch.nn.Module, pad_token: int, capacity: int = 0) -> Packed:
+    """Packs a batch: a group, or as many as ``capacity`` tokens hold, in a row; rows are padded on the right.
 
     Args:
         model: the policy, wrapped or not; its backbone knows the multimodal positions of a prompt.
         pad_token: fills rows; any token will do, nothing attends to it.
+        capacity: tokens that several groups may share a row up to; 0 gives each group its own. A longer group is alone.
 
     Raises:
         UserError: the model's attention takes no mask.
@@ -148,20 +149,26 @@ def pack(batch: Batch, model: torch.nn.Module, pad_token: int) -> Packed:
     prompt_mask = batch.attention_mask[:, : batch.prompt_length].bool()
     lengths = batch.attention_mask[:, batch.prompt_length :].sum(dim=1).tolist()
     positions = prompt_positions(batch, first, model)
+    prompts = prompt_mask[first].sum(dim=1).tolist()
+    widths = [size - 1 + sum(lengths[i] for i in group) for size, group in zip(prompts, groups, strict=True)]
+    plan = share_rows(widths, capacity)
     rows, spans = [], {}
-    for number, group in enumerate(groups):
-        known = prompt_mask[group[0]]
-        row = _Row(batch.input_ids[group[0], : batch.prompt_length][known], positions[:, number, known])
-        for index in group:
-            completion = batch.input_ids[index, batch.prompt_length : batch.prompt_length + lengths[index]]
-            spans[index] = (number, row.add(completion))
+    for number, members in enumerate(plan):
+        row = _Row()
+        for member in members:
+            sample, known = first[member], prompt_mask[first[member]]
+            row.begin(batch.input_ids[sample, : batch.prompt_length][known], positions[:, member, known])
+            for index in groups[member]:
+                completion = batch.input_ids[index, batch.prompt_length : batch.prompt_length + lengths[index]]
+                spans[index] = (number, row.add(completion))
         rows.append(row)
     width = max(row.width for row in rows)
+    owners = torch.stack([_padded(torch.cat(row.groups), width, -1) for row in rows])
     segments = torch.stack([_padded(torch.cat(row.segments), width, -1) for row in rows])
-    grids, pixels = batch.images(first)
+    grids, pixels = batch.images([first[member] for members in plan for member in members])
     inputs: dict[str, Any] = {
         "input_ids": torch.stack([_padded(torch.cat(row.tokens), width, pad_token) for row in rows]),
-        "attention_mask": attention_mask(segments, model),
+        "attention_mask": attention_mask(owners, segments, attention_kind(model)),
         "position_ids": torch.stack([_padded(torch.cat(row.positions, dim=1), width, 0) for row in rows], dim=1),
     }
     if pixels is not None:
@@ -170,26 +177,60 @@ def pack(batch: Batch, model: torch.nn.Module, pad_token: int) -> Packed:
     return Packed(inputs, labels, *_where(spans, lengths, batch))
 
 
-class _Row:
-    """A prompt and the segments behind it, as lists of tensors to join; segment 0 is the prompt."""
+def share_rows(widths: Sequence[int], capacity: int) -> list[list[int]]:
+    """Which groups share a row, by first fit in order of decreasing width.
 
-    def __init__(self, prompt: Tensor, positions: Tensor):
-        self.last, self.after = prompt[-1:], positions[:, -1:]
-        self.tokens, self.positions = [prompt[:-1]], [positions[:, :-1]]
-        self.segments = [torch.zeros_like(prompt[:-1])]
-        self.labels = [torch.full_like(prompt[:-1], -100)]
-        self.width = prompt.numel() - 1
+    Rows are as wide as the widest, so each is filled up to the larger of ``capacity`` and the widest group; without a
+    capacity each group has its own row, in order.
+    """
+    if not capacity:
+        return [[number] for number in range(len(widths))]
+    room = max(capacity, *widths)
+    rows: list[list[int]] = []
+    left: list[int] = []
+    for number in sorted(range(len(widths)), key=lambda n: (-widths[n], n)):
+        place = next((row for row, free in enumerate(left) if free >= widths[number]), len(rows))
+        if place == len(rows):
+            rows.append([])
+            left.append(room)
+        rows[place].append(number)
+        left[place] -= widths[number]
+    return rows
+
+
+class _Row:
+    """Prompts, each with the segments behind it, as lists of tensors to join; segment 0 of a group is its prompt."""
+
+    def __init__(self) -> None:
+        self.tokens: list[Tensor] = []
+        self.positions: list[Tensor] = []
+        self.groups: list[Tensor] = []
+        self.segments: list[Tensor] = []
+        self.labels: list[Tensor] = []
+        self.width = 0
+        self._group = self._segment = -1
+
+    def begin(self, prompt: Tensor, positions: Tensor) -> None:
+        """Adds a prompt without its last token, which each segment repeats."""
+        self._last, self._after = prompt[-1:], positions[:, -1:]
+        self._group, self._segment = self._group + 1, 0
+        self._append(prompt[:-1], positions[:, :-1], torch.full_like(prompt[:-1], -100))
 
     def add(self, completion: Tensor) -> int:
-        """Adds a segment; returns its first column."""
+        """Adds a segment of the prompt begun last; returns its first column."""
         start, length = self.width, completion.numel()
         steps = torch.arange(length, device=completion.device)
-        self.tokens.append(torch.cat([self.last, completion])[:length])
-        self.positions.append(self.after + steps)
-        self.segments.append(torch.full_like(completion, len(self.segments)))
-        self.labels.append(completion)
-        self.width += length
+        self._segment += 1
+        self._append(torch.cat([self._last, completion])[:length], self._after + steps, completion)
         return start
+
+    def _append(self, tokens: Tensor, positions: Tensor, labels: Tensor) -> None:
+        self.tokens.append(tokens)
+        self.positions.append(positions)
+        self.labels.append(labels)
+        self.groups.append(torch.full_like(tokens, self._group))
+        self.segments.append(torch.full_like(tokens, self._segment))
+        self.width += tokens.numel()
 
 
 def _padded(values: Tensor, width: int, value: int) -> Tensor:
@@ -220,26 +261,31 @@ def prompt_positions(batch: Batch, samples: Sequence[int], model: torch.nn.Modul
     return positions
 
 
-def attention_mask(segments: Tensor, model: torch.nn.Module) -> Tensor:
-    """Who sees whom in a row: all that came before in one's own segment, and all of segment 0, the prompt.
-
-    Args:
-        segments: [R, T]; the segment of each token, -1 at padding (which sees itself, so that no row is empty).
-
-    Returns:
-        [R, 1, T, T], True where a query sees a key (SDPA), or numbers to add (eager).
-
-    Raises:
-        UserError: another kind of attention.
-    """
+def attention_kind(model: torch.nn.Module) -> str:
+    """``sdpa`` or ``eager``. Raises UserError for attention that takes no mask."""
     # the first of that class: wrappers (DeepSpeed's engine) have a config of their own kind
     kind = next(module for module in model.modules() if isinstance(module, PreTrainedModel)).config._attn_implementation
     if kind not in ("sdpa", "eager"):
         raise UserError(
-            f"shared_prefix needs attention that takes a mask, not {kind}",
+            f"a shared prefix needs attention that takes a mask, not {kind}",
             "the policy",
-            "Load it with attn_implementation sdpa, or set shared_prefix: false.",
+            "Load it with attn_implementation sdpa, or switch sharing off (shared_prefix, shared_rows: false).",
         )
+    return str(kind)
+
+
+def attention_mask(groups: Tensor, segments: Tensor, kind: str) -> Tensor:
+    """Who sees whom in a row: all that came before in one's own segment, and all of one's own group's prompt.
+
+    Args:
+        groups: [R, T]; the group of each token, -1 at padding (which sees itself, so that no row is empty).
+        segments: [R, T]; the segment of each token within its group, 0 the prompt, -1 at padding.
+        kind: from :func:`attention_kind`.
+
+    Returns:
+        [R, 1, T, T], True where a query sees a key (sdpa), or numbers to add (eager).
+    """
+    together = groups[:, :, None] == groups[:, None, :]
     same = segments[:, :, None] == segments[:, None, :]
-    seen = (same | (segments == 0)[:, None, :]).tril()[:, None]
+    seen = (together & (same | (segments == 0)[:, None, :])).tril()[:, None]
     return seen if kind == "sdpa" else torch.where(seen, 0.0, torch.finfo(torch.float32).min)

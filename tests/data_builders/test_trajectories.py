@@ -171,12 +171,21 @@ def test_no_caption_can_name_a_diagnosis() -> None:
 def test_rl_rows_carry_the_label_as_columns(run: Path) -> None:
     rl.build(config(RlConfig, run), progress=False)
     (train,) = rows(run, "train")
-    assert set(train) == {"prompt", "images", "case_id", "diagnoses", "condition", "skin_tone", "source"}
+    truth = {"case_id", "diagnoses", "condition", "differential", "findings"}
+    assert set(train) == {"prompt", "images", "skin_tone", "source"} | truth
+    assert (train["differential"], train["findings"]) == ([], [])
     assert (train["diagnoses"], train["condition"]) == ([NEVUS], "benign")
     (validation,) = rows(run, "validation")
     assert (validation["diagnoses"], validation["condition"]) == (sorted([NEVUS, MELANOMA]), None)
     assert rows(run, "rejected") == [{"case_id": "sparse-4", "reason": "case has no diagnosis"}]
     assert "melanoma" not in json.dumps(train["prompt"])
+
+
+def test_descriptions_are_asked_of_annotated_cases_with_their_signs(run: Path) -> None:
+    rl.build(RlConfig(**{**vars(config(RlConfig, run)), "questions": "description"}), progress=False)
+    found = rows(run, "train")
+    assert found and all(row["findings"] for row in found)
+    assert all("Name no disease" in row["prompt"][-1]["content"][-1]["text"] for row in found)
 
 
 BUILD = """

@@ -1,15 +1,18 @@
 """Small real inputs for the recipes: rows with images on disk, an untrained model, and a way to launch."""
 
+import contextlib
 import importlib.util
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+import psutil
 from PIL import Image
 
 from skinr1 import prompts
@@ -95,6 +98,21 @@ def launch(script: str, *options: object, processes: int = 1) -> str:
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{script} failed:\n{done.stdout[-2000:]}\n{done.stderr[-6000:]}"
     return done.stdout
+
+
+@contextlib.contextmanager
+def started(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """A process whose output is piped. At the end all below it get SIGKILL, too: torchrun's workers lead groups."""
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, cwd=ROOT, env=environment(), text=True, **quiet) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                launcher = psutil.Process(process.pid)
+                for one in (launcher, *launcher.children(recursive=True)):
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        one.kill()
 
 
 def program(name: str) -> ModuleType:

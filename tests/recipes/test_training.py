@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -83,29 +81,50 @@ def test_grpo_starts_at_the_sft_policy(inputs: Path, sft: Path, tmp_path: Path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("beta", "more"), [(0.0, ()), (0.04, ("--group_columns", "skin_tone"))])
-def test_grpo_killed_and_resumed_gives_the_same_losses(inputs: Path, sft: Path, tmp_path: Path, beta, more):
-    options = ("--beta", beta, "--save_steps", 2, "--max_steps", 6, *MOVING, *more)
-    run_grpo(inputs, sft, tmp_path / "whole", *options)
-    killed = tmp_path / "killed"
-    files = ("--model", sft, "--train_file", inputs / "rl.jsonl", "--output_dir", killed)
-    kill_after_checkpoint("grpo.py", killed, *files, *GRPO, *options)
-    run_grpo(inputs, sft, killed, *options)
+def test_twenty_steps_behind_a_shared_prefix_are_those_of_trl(inputs: Path, sft: Path, tmp_path: Path):
+    for name in ("true", "false"):
+        options = ("--beta", 0.04, "--max_steps", 20, *MOVING, "--learning_rate", 1e-3, "--shared_prefix", name)
+        run_grpo(inputs, sft, tmp_path / name, *options)
+    keys = ("loss", "kl", "entropy", "reward")
+    ours, stock = (course(tmp_path / name, keys) for name in ("true", "false"))
+    assert len(ours) == 20
+    assert ours[0] != ours[-1], "the policy did not move: the comparison would prove nothing"
+    assert [pytest.approx(row, abs=1e-4) for row in stock] == ours
+    parts = {f"time/{part}" for part in ("rollout", "reward", "score", "update")}
+    rows = [row for row in runs.metrics(tmp_path / "true") if "reward" in row]
+    assert all(parts <= row.keys() and min(row[part] for part in parts) >= 0 for row in rows)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("beta", [0.0, 0.04])
+@pytest.mark.parametrize("adapter", ["continued", "fresh"])
+def test_grpo_killed_and_resumed_gives_the_same_losses(inputs: Path, sft: Path, tmp_path: Path, adapter: str, beta):
+    model = sft if adapter == "continued" else inputs / "qwen2_5_vl"
+    groups = ("--group_columns", "skin_tone") if beta else ()
+    files = ("--model", model, "--train_file", inputs / "rl.jsonl")
+    options = (*files, *GRPO, "--beta", beta, "--save_steps", 2, "--max_steps", 6, *MOVING, *groups)
+    whole, killed = whole_and_killed("grpo.py", tmp_path, *options)
     keys = ("reward", "loss", "kl", "entropy")
-    assert course(killed, keys) == course(tmp_path / "whole", keys)
+    assert course(killed, keys) == course(whole, keys)
     entropies = [row["entropy"] for row in runs.metrics(killed) if "entropy" in row]
     assert len(set(entropies)) == 6, "the policy did not move: the comparison would prove nothing"
 
 
 @pytest.mark.slow
 def test_sft_killed_and_resumed_gives_the_same_losses(inputs: Path, tmp_path: Path):
-    options = ("--save_steps", 2, "--max_steps", 6)
-    run_sft(inputs, tmp_path / "whole", *options)
-    killed = tmp_path / "killed"
-    files = ("--model", inputs / "qwen2_5_vl", "--train_file", inputs / "sft.jsonl", "--output_dir", killed)
-    kill_after_checkpoint("sft.py", killed, *files, *SMALL, "--per_device_train_batch_size", 2, *options)
-    run_sft(inputs, killed, *options)
-    assert course(killed, ("loss",)) == course(tmp_path / "whole", ("loss",))
+    files = ("--model", inputs / "qwen2_5_vl", "--train_file", inputs / "sft.jsonl")
+    options = (*files, *SMALL, "--per_device_train_batch_size", 2, "--save_steps", 2, "--max_steps", 6)
+    whole, killed = whole_and_killed("sft.py", tmp_path, *options)
+    assert course(killed, ("loss",)) == course(whole, ("loss",))
+
+
+def whole_and_killed(script: str, folder: Path, *options: object) -> tuple[Path, Path]:
+    """Folders of a run of two processes, and of one that was killed after its first checkpoint and started again."""
+    whole, killed = folder / "whole", folder / "killed"
+    runs.launch(script, *options, "--output_dir", whole, processes=2)
+    kill_after_checkpoint(runs.torchrun(script, 2, *options, "--output_dir", killed), killed)
+    runs.launch(script, *options, "--output_dir", killed, processes=2)
+    return whole, killed
 
 
 @pytest.mark.slow
@@ -118,8 +137,7 @@ def test_sigterm_saves_and_exits_0_and_the_run_goes_on(inputs: Path, sft: Path, 
     runs.launch(f"{recipe}.py", *files, "--output_dir", tmp_path / "whole", *settings, processes=2)
     stopped = tmp_path / "stopped"
     command = runs.torchrun(f"{recipe}.py", 2, *files, "--output_dir", stopped, *settings)
-    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, cwd=runs.ROOT, env=runs.environment(), text=True, **quiet) as process:
+    with runs.started(command) as process:
         log = stopped / "metrics.jsonl"
         while process.poll() is None and not (log.exists() and log.read_bytes()):
             time.sleep(0.02)
@@ -137,14 +155,13 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def kill_after_checkpoint(script: str, output: Path, *options: object) -> None:
-    """kill -9 as soon as the first checkpoint is complete."""
-    command = [sys.executable, str(runs.ROOT / "recipes" / script), *map(str, options)]
-    with subprocess.Popen(command, cwd=runs.ROOT, env=runs.environment(), stdout=-3, stderr=-3) as process:
+def kill_after_checkpoint(command: list[str], output: Path) -> None:
+    """kill -9 to the launcher and its processes as soon as the first checkpoint is complete."""
+    with runs.started(command) as process:
         while process.poll() is None and not list(output.glob("checkpoint-*/trainer_state.json")):
             time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
     assert list(output.glob("checkpoint-2/trainer_state.json"))
+    assert not (output / "manifest.json").exists(), "it ended before it was killed"
 
 
 def course(folder: Path, keys: tuple[str, ...]) -> list[tuple[float, ...]]:

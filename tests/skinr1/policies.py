@@ -73,6 +73,14 @@ def batch(processor: Any, groups: Sequence[tuple[int, Sequence[int]]], size: int
     return result
 
 
+def relative(ours: dict[str, torch.Tensor], stock: dict[str, torch.Tensor]) -> float:
+    """Norm of the difference of two sets of gradients over the norm of the stock one."""
+    assert ours.keys() == stock.keys()
+    assert stock, "nothing got a gradient"
+    difference = sum(((ours[n] - stock[n]).double() ** 2).sum() for n in stock)
+    return float((difference / sum((stock[n].double() ** 2).sum() for n in stock)) ** 0.5)
+
+
 CASES = {
     "one group": ([(0, (0,))], 4, None),
     "prompts of different length": ([(0, (0,)), (1, (0,)), (2, (0,))], 2, None),

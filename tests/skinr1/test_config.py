@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from skinr1.config import REMOVED_KEYS, parse, run
+from skinr1.config import OTHER_KEYS, REMOVED_KEYS, parse, run
 from skinr1.errors import UserError
+from tests.recipes import runs
 
 
 @dataclass
@@ -36,6 +37,7 @@ def test_default_below_yaml_below_command_line(recipe: Path):
         ("learning_rat: 1", "Did you mean 'learning_rate'"),
         ("max_prompt_length: 512", "was removed"),
         ("warmup_ratio: 0.1", "warmup_steps"),
+        ("model_name_or_path: x", "use model"),
         ("- a\n- b", "not a mapping"),
         ("a: [", "not YAML"),
         ("", "not a mapping"),
@@ -92,11 +94,15 @@ def test_help_is_no_error(capsys: pytest.CaptureFixture[str]):
     assert "--learning_rate" in capsys.readouterr().out
 
 
-def test_a_removed_key_is_known_to_no_trainer():
+def test_a_removed_key_is_known_to_no_trainer_and_its_successor_to_one():
     """A key that a trainer still knows would be accepted, and its hint never shown."""
     from skinr1.training.grpo import GrpoConfig
     from skinr1.training.sft import SftConfig
+    from skinr1.vlm import LoraArguments
 
-    known = {field.name for config in (SftConfig, GrpoConfig) for field in fields(config)}
+    scripts = [runs.program(name).Arguments for name in ("sft", "grpo")]
+    known = {field.name for config in (SftConfig, GrpoConfig, LoraArguments, *scripts) for field in fields(config)}
     assert "learning_rate" in known
-    assert not known & REMOVED_KEYS.keys()
+    assert not known & (REMOVED_KEYS.keys() | OTHER_KEYS.keys())
+    named = [hint.split()[1].rstrip(":,;") for hint in (REMOVED_KEYS | OTHER_KEYS).values() if hint.startswith("use ")]
+    assert set(named) <= known

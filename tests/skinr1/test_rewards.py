@@ -95,6 +95,16 @@ def test_trl_signature_reads_text_through_the_one_parser():
     assert weights == [1.0, 0.75, 0.25]
 
 
+def test_signs_and_readers_of_the_row_reach_the_rewards():
+    good = parse(answer(MELANOMA), TREE)
+    columns: dict[str, Any] = {"prompts": [None] * 2, "completions": [render(good)] * 2, "case_id": ["a", "b"]}
+    columns |= {"diagnoses": [[MELANOMA]] * 2, "condition": ["malignant"] * 2}
+    columns |= {"findings": [list(good.report.findings), None], "differential": [[{"node": NEVUS, "weight": 1.0}], []]}
+    signs, ranked = reward_functions("skin_r1", CONTEXT, {"findings": 1.0, "differential": 1.0})[0][-2:]
+    assert signs(**columns) == [1.0, 0.0]
+    assert ranked(**columns)[0] < ranked(**columns)[1]
+
+
 def test_unknown_preset_names_the_known_ones():
     with pytest.raises(UserError, match="skin_r1"):
         reward_functions("nope", CONTEXT)

@@ -8,11 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skinr1 import vlm
 from skinr1.errors import UserError
 from skinr1.training import shared_prefix
 from skinr1.training.grpo import SkinGRPOTrainer
 from tests.recipes import runs
-from tests.skinr1.policies import CASES, batch, trainer
+from tests.skinr1.policies import CASES, batch, relative, trainer
 
 
 @pytest.fixture(scope="module", params=["qwen2_5_vl", "qwen3_vl"])
@@ -37,13 +38,6 @@ def both(maker: SkinGRPOTrainer, inputs: dict[str, Any], gradients: bool = True,
             found = {n: p.grad.clone() for n, p in maker.model.named_parameters() if p.grad is not None}
         results.append((logps.detach(), entropies.detach(), found))
     return results
-
-
-def relative(ours: dict[str, torch.Tensor], stock: dict[str, torch.Tensor]) -> float:
-    assert ours.keys() == stock.keys()
-    assert stock, "nothing got a gradient"
-    difference = sum(((ours[n] - stock[n]).double() ** 2).sum() for n in stock)
-    return float((difference / sum((stock[n].double() ** 2).sum() for n in stock)) ** 0.5)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -127,25 +121,28 @@ def test_unknown_inputs_are_refused(base: Path, tmp_path: Path):
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.integers(-1, 4), min_size=1, max_size=12))
-def test_mask_says_who_sees_whom(numbers: list[int]):
-    """Against the sentence it is made from: what came before in one's own segment, and all of the prompt."""
-    segments = torch.tensor([numbers])
-    seen = shared_prefix.attention_mask(segments, _Sdpa())[0, 0]
-    for query, own in enumerate(numbers):
-        for key, other in enumerate(numbers):
-            assert bool(seen[query, key]) == (key <= query and other in (own, 0))
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)) | st.just((-1, -1)), min_size=1, max_size=12))
+def test_mask_says_who_sees_whom(owners: list[tuple[int, int]]):
+    """Against the sentence it is made from: what came before in one's own segment, and one's group's prompt."""
+    groups, segments = torch.tensor([owners]).unbind(-1)
+    seen = shared_prefix.attention_mask(groups, segments, "sdpa")[0, 0]
+    added = shared_prefix.attention_mask(groups, segments, "eager")[0, 0]
+    for query, (group, own) in enumerate(owners):
+        for key, (other_group, other) in enumerate(owners):
+            expected = key <= query and group == other_group and other in (own, 0)
+            assert bool(seen[query, key]) == expected
+            assert (added[query, key] == 0) == expected
 
 
-class _Sdpa(torch.nn.Module):
-    class config:
-        _attn_implementation = "sdpa"
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=20), st.integers(0, 100))
+def test_shared_rows_hold_every_group_once_and_none_is_too_full(widths: list[int], capacity: int):
+    rows = shared_prefix.share_rows(widths, capacity)
+    assert sorted(number for row in rows for number in row) == list(range(len(widths)))
+    assert all(sum(widths[n] for n in row) <= max(capacity, *widths) or len(row) == 1 for row in rows)
 
 
-def test_flash_attention_is_refused():
-    class Flash(torch.nn.Module):
-        class config:
-            _attn_implementation = "flash_attention_2"
-
+def test_flash_attention_is_refused(base: Path):
+    model = vlm.load_model(str(base), "float32")
+    model.config._attn_implementation = "flash_attention_2"
     with pytest.raises(UserError, match="flash_attention_2"):
-        shared_prefix.attention_mask(torch.zeros(1, 2), Flash())
+        shared_prefix.attention_kind(model)
