@@ -18,7 +18,7 @@ class Arguments:
 
 def main(argv: list[str] | None = None) -> None:
     args = config.parse(Arguments, argv, "skinr1 merge")
-    processor = vlm.load_processor(vlm.base_of(Path(vlm.existing(args.adapter))))
+    processor = vlm.processor_of(Path(vlm.existing(args.adapter)))
     text = processor.apply_chat_template(
         prompts.messages(prompts.REPORT_QUESTION, 1), tokenize=False, add_generation_prompt=True
     )

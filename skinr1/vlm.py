@@ -9,6 +9,7 @@ import torch
 
 import skinr1.torchvision_shim  # noqa: F401  (peft and processors import torchvision)
 from skinr1.errors import UserError
+from skinr1.serving.pixels import PROCESSOR_FILES
 
 from peft import LoraConfig, PeftModel, get_peft_model  # isort: skip
 from transformers import (  # isort: skip
@@ -92,13 +93,17 @@ def assert_language_only(model: torch.nn.Module) -> int:
 
 def load_processor(folder: str | Path) -> ProcessorMixin:
     """The saved processor, with the pixel budget it was saved with; padding on the left for generation."""
-    if Path(existing(folder)).is_dir() and not any(
-        (Path(folder) / n).exists() for n in ("processor_config.json", "preprocessor_config.json")
-    ):
+    if Path(existing(folder)).is_dir() and not any((Path(folder) / name).exists() for name in PROCESSOR_FILES):
         raise UserError("no processor here", str(folder), "Give the folder of a saved model.")
     processor = AutoProcessor.from_pretrained(folder)
     processor.tokenizer.padding_side = "left"
     return processor
+
+
+def processor_of(folder: Path) -> ProcessorMixin:
+    """What the folder was trained with: its own processor, whose pixel budget is its own, else its base's."""
+    own = any((folder / name).exists() for name in PROCESSOR_FILES)
+    return load_processor(folder if own else base_of(folder))
 
 
 def set_pixel_budget(processor: ProcessorMixin, max_visual_tokens: int) -> None:
@@ -175,5 +180,5 @@ def merge(folder: Path, output: Path, probe: dict[str, Any], tolerance: float = 
     if difference > tolerance:
         raise UserError(f"merged logits differ by {difference:.2e}", str(folder), f"Accepted: {tolerance:.0e}.")
     merged.save_pretrained(output)
-    load_processor(base_of(folder)).save_pretrained(output)
+    processor_of(folder).save_pretrained(output)
     return difference

@@ -31,6 +31,14 @@ class VisionRowsConfig(SFTConfig):
     remove_unused_columns: bool = field(default=False, metadata={"help": "Vision rows need their image column."})
     disable_tqdm: bool | None = field(default=True, metadata={"help": "The stage has its own progress bar."})
 
+    def __post_init__(self) -> None:
+        """Raises UserError for options of TRL that cut rows, or that it refuses for vision rows."""
+        super().__post_init__()
+        if self.max_length is not None:
+            raise UserError(f"max_length is {self.max_length}", "SFT", "Rows are never cut: use max_row_tokens.")
+        if self.packing or self.padding_free:
+            raise UserError("TRL packs no vision rows", "SFT", "Leave packing and padding_free out: shared_rows packs.")
+
 
 @dataclass
 class SftConfig(VisionRowsConfig):

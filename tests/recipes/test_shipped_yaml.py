@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 
 from skinr1 import config, vlm
 from skinr1.training.grpo import GrpoConfig
@@ -12,7 +14,8 @@ from tests.recipes import runs
 
 DATA = ("aliases.yaml", "book.yaml", "gateway.yaml", "vllm-values.yaml")  # what a recipe or Kubernetes reads
 RECIPES = sorted(path for path in (runs.ROOT / "recipes").glob("*/*.yaml") if path.name not in DATA)
-TRAINING = [path for path in RECIPES if path.stem in ("sft", "grpo")]
+PROGRAMS = {"sft": SftConfig, "grpo": GrpoConfig}
+TRAINING = [path for path in RECIPES if path.stem.partition("_")[0] in PROGRAMS]
 GPU = [path for path in TRAINING if path.parent.name.startswith("qwen")]
 ON_CPU = (
     *("--use_cpu", "true", "--bf16", "false", "--dtype", "float32", "--gradient_checkpointing", "false"),
@@ -32,10 +35,10 @@ def test_header_names_the_command(path: Path):
 
 @pytest.mark.parametrize("path", TRAINING, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_every_key_is_known(path: Path, tmp_path: Path):
-    program = runs.program(path.stem)
-    trainer_config = {"sft": SftConfig, "grpo": GrpoConfig}[path.stem]
+    name = path.stem.partition("_")[0]
+    program, trainer_config = runs.program(name), PROGRAMS[name]
     options = ["--config", str(path), "--use_cpu", "true", "--bf16", "false", "--output_dir", str(tmp_path)]
-    if path.stem == "grpo":
+    if name == "grpo":
         options += ["--use_vllm", "false"]
     parsed = config.parse_many((program.Arguments, vlm.LoraArguments, trainer_config), options)
     wanted = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -57,3 +60,20 @@ def test_gpu_recipes_run_two_steps_on_a_tiny_model(family: str, tmp_path: Path):
     files = ("--train_file", rows / "rl.jsonl", "--output_dir", tmp_path / "grpo")
     runs.launch("grpo.py", "--config", grpo, "--model", tmp_path / "sft", *files, *ON_CPU, *rollouts)
     assert (tmp_path / "grpo" / "adapter_model.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_full_fine_tuning_runs_two_steps_under_zero3_with_offload(tmp_path: Path):
+    """All parameters, two processes, the optimizer's states in the host's memory: SFT, and GRPO that continues it."""
+    rows, base = runs.write_rows(tmp_path / "rows"), runs.write_base(tmp_path / "base", "qwen2_5_vl")
+    recipes, deepspeed = runs.ROOT / "recipes", ("--deepspeed", runs.ROOT / "recipes/deepspeed/zero3_offload.json")
+    options = (*ON_CPU, "--lora_rank", 0, *deepspeed)
+    files = ("--model", base, "--train_file", rows / "sft.jsonl", "--validation_file", rows / "sft.jsonl")
+    sft = (recipes / "qwen2_5_vl_7b" / "sft_full.yaml", *files, "--output_dir", tmp_path / "sft")
+    runs.launch("sft.py", "--config", *sft, *options, processes=2)
+    files = ("--model", tmp_path / "sft", "--train_file", rows / "rl.jsonl", "--output_dir", tmp_path / "grpo")
+    rollouts = ("--use_vllm", "false", "--max_completion_length", 16)
+    grpo = (recipes / "qwen2_5_vl_7b" / "grpo_full.yaml", *files)
+    runs.launch("grpo.py", "--config", *grpo, *options, *rollouts, processes=2)
+    before, after = (load_file(tmp_path / name / "model.safetensors") for name in ("sft", "grpo"))
+    assert before.keys() == after.keys() and any(not torch.equal(before[name], after[name]) for name in before)

@@ -124,6 +124,12 @@ def test_a_row_with_nothing_to_learn_is_an_error():
         split_rows({**row, **counts, "labels": torch.tensor([[-100, 1, -100, 1]])})
 
 
+@pytest.mark.parametrize("option", [{"max_length": 40}, {"packing": True}, {"padding_free": True}], ids=str)
+def test_options_that_cut_rows_or_do_not_work_are_refused(tmp_path: Path, option: dict[str, Any]):
+    with pytest.raises(UserError, match=r"never cut|packs no vision rows"):
+        SftConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, **option)
+
+
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=40), st.integers(0, 9))
 def test_an_epoch_has_every_row_once_and_equal_keys_together(keys: list[int], seed: int):
     sampler = GroupedSampler(keys, seed)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from skinr1 import prompts, tiny, vlm
 from skinr1.errors import UserError
+from skinr1.serving.pixels import saved_budget
 from skinr1.training.grpo import collapse_pads, forbidden_tokens
 from tests.recipes import runs
 
@@ -72,6 +73,15 @@ def test_merged_and_unmerged_answer_alike(base: Path, tmp_path: Path):
     with torch.no_grad():
         assert torch.allclose(merged(**inputs).logits, unmerged(**inputs).logits, atol=1e-4)
         assert not torch.allclose(merged(**inputs).logits, vlm.load_model(base).eval()(**inputs).logits, atol=1e-4)
+
+
+def test_the_merged_model_keeps_the_pixel_budget_of_its_adapter(base: Path, tmp_path: Path):
+    adapter = save_adapter(base, tmp_path / "adapter", 0.05)
+    processor = vlm.load_processor(base)
+    vlm.set_pixel_budget(processor, 4)
+    processor.save_pretrained(adapter)
+    vlm.merge(adapter, tmp_path / "merged", probe(adapter))
+    assert saved_budget(tmp_path / "merged") == saved_budget(adapter) != saved_budget(base)
 
 
 def test_an_adapter_that_changes_nothing_is_not_merged(base: Path, tmp_path: Path):
