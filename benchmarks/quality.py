@@ -140,7 +140,9 @@ def main(argv: list[str] | None = None) -> None:
             rows.setdefault(name, Tally()).add(image)
             progress.advance(task)
     table = Table("pictures", "n", "refused", "flagged", "why", title="Image quality gate")
-    for name, tally in sorted(rows.items(), key=lambda row: (row[0] in DAMAGES, not row[0][0].isupper())):
+    for name, tally in sorted(
+        rows.items(), key=lambda row: (row[0] in DAMAGES, row[0] if row[0][0].isupper() else "rendered")
+    ):
         why = ", ".join(f"{code} {count}" for code, count in sorted(tally.codes.items(), key=lambda c: (-c[1], c[0])))
         shares = [f"{100 * count / tally.shown:.1f} %" for count in (tally.refused, tally.flagged)]
         table.add_row(name, str(tally.shown), *shares, why)
