@@ -19,7 +19,10 @@ def to_html(envelope: ReportEnvelope, taxonomy: Taxonomy, passages: Mapping[str,
 
 
 def fragment(envelope: ReportEnvelope, taxonomy: Taxonomy, passages: Mapping[str, Passage], name: str = "") -> str:
-    """The same report without a page around it; ``name`` keeps the anchors of two reports on one page apart."""
+    """The same report without a page around it; ``name`` keeps the ids of two reports on one page apart.
+
+    A citation opens its passage in place: in somebody else's page a link to an anchor may lead away.
+    """
     return _render("report_fragment.html", envelope, taxonomy, passages, name)
 
 

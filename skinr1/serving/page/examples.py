@@ -28,5 +28,5 @@ def rendered_examples(seed: int = 17, count: int = 6) -> Sequence[Example]:
         rng = np.random.default_rng([seed, number])
         node, tone = nodes[number % len(nodes)], number % 6 + 1
         spec = sample_case(rng, [node], tones=(tone,), typical=True, size=SIZE).cases[0].spec
-        found.append(Example(spec.image(), f"{spec.view}, tone {tone}: {LABEL}"))
+        found.append(Example(spec.image(), f"{LABEL} (tone {tone}, {spec.view})"))
     return found

@@ -19,8 +19,10 @@ from skinr1.taxonomy import Taxonomy
 
 Stream = Callable[[ReportRequest], AsyncGenerator[str | ReportEnvelope, None]]
 HEAD = f"""<header><h1>Report on skin images</h1>
-<p>Give one to {MAX_IMAGES} photographs of the same skin change of one person. Images are used for this report only.</p></header>"""
+<p>Give one to {MAX_IMAGES} photographs of the same skin change of one person.</p></header>"""
 BAR = f'<p class="skinr1-bar" role="note"><strong>{DISCLAIMER}</strong> No medical advice.</p>'
+# On a phone the report is far below the button.
+SCROLL = "() => { if (innerWidth < 700) document.querySelector('#reasoning').scrollIntoView() }"
 EMPTY = '<p class="skinr1-empty">The report will stand here.</p>'
 
 
@@ -40,7 +42,7 @@ def build(
             with gr.Column(scale=2, min_width=320):
                 inputs = _form(models)
                 ask = gr.Button("Write the report", variant="primary", elem_id="ask")
-                stop = gr.Button("Stop", elem_id="stop")
+                stop = gr.Button("Stop", size="sm", elem_id="stop")
                 if examples:
                     _examples(examples, inputs["images"])
             with gr.Column(scale=3, min_width=320):
@@ -53,14 +55,13 @@ def build(
                 )
                 report = gr.HTML(EMPTY, elem_id="report")
                 saved = gr.HTML("", elem_id="downloads")
-        with gr.Accordion("The run before this one", open=False, elem_id="compare"):
+        with gr.Accordion("Compare with the run before", open=False, elem_id="compare"):
             before = gr.HTML('<p class="skinr1-empty">There is none yet.</p>', elem_id="before")
 
         async def run(kept: ReportEnvelope | None, *values: Any) -> AsyncGenerator[tuple[Any, ...]]:
-            """One report: text grows first, then the report takes its place and the last one moves down."""
+            """One report: text grows first, then the report stands there, and below it beside the last one."""
             told = ""
-            earlier = fragment(kept, taxonomy, passages, "before-") if kept else gr.skip()
-            yield told, _status("The images are being read …"), "", earlier, kept
+            yield told, _status("The images are being read …"), "", gr.skip(), kept
             try:
                 request = read_form(dict(zip(inputs, values, strict=True)))
                 async with aclosing(stream(request)) as events:
@@ -68,12 +69,13 @@ def build(
                         if isinstance(event, ReportEnvelope):
                             shown = fragment(event, taxonomy, passages, "now-")
                             saved = links(event, taxonomy, passages)
-                            yield event.reasoning or told, shown, saved, earlier, event
+                            both = _side_by_side(kept, event, taxonomy, passages) if kept else gr.skip()
+                            yield event.reasoning or told, shown, saved, both, event
                         else:
                             told += event
-                            yield told, _status("The model is writing …"), "", earlier, kept
+                            yield told, _status("The model is writing …"), "", gr.skip(), kept
             except UserError as error:
-                yield told, _problem(str(error)), "", earlier, kept
+                yield told, _problem(str(error)), "", gr.skip(), kept
 
         running = ask.click(
             run,
@@ -83,6 +85,7 @@ def build(
             concurrency_limit=16,
             api_name=False,
         )
+        ask.click(None, js=SCROLL, api_name=False)
         stop.click(lambda: _status("Stopped."), None, report, cancels=[running], api_name=False, queue=False)
     return page
 
@@ -95,6 +98,7 @@ def _form(models: Sequence[str]) -> dict[str, Any]:
         format="png",
         columns=3,
         height=260,
+        object_fit="contain",
         interactive=True,
         sources=["upload", "clipboard"],
         elem_id="images",
@@ -138,6 +142,16 @@ def _examples(examples: Sequence[Example], images: gr.Gallery) -> None:
         return [(example.image, example.caption)]
 
     shown.select(choose, None, images, api_name=False, show_progress="hidden")
+
+
+def _side_by_side(
+    before: ReportEnvelope, now: ReportEnvelope, taxonomy: Taxonomy, passages: Mapping[str, Passage]
+) -> str:
+    runs = (("Before", before, "before-"), ("Now", now, "again-"))
+    drawn = (
+        f"<section><h2>{title}</h2>{fragment(one, taxonomy, passages, name)}</section>" for title, one, name in runs
+    )
+    return f'<div class="skinr1-two">{"".join(drawn)}</div>'
 
 
 def _status(words: str) -> str:
