@@ -16,6 +16,7 @@ from PIL import Image
 from skinr1.errors import UserError
 from skinr1.report import DISCLAIMER, SCHEMA_VERSION, DifferentialEntry, Report
 from skinr1.serving.envelope import Agreement
+from skinr1.serving.quality import declining_report
 from skinr1.serving.rules import URGENCY
 from skinr1.taxonomy import Bucket, Taxonomy
 
@@ -111,7 +112,11 @@ def aggregate(reports: Sequence[Report], taxonomy: Taxonomy, policy: VotingPolic
     )
     if len(reports) == 1:
         return Aggregate(reports[0], agreement, 0)
-    report = _declined(reports, policy) if node is None else _given(node, reports, weights, shares, taxonomy, policy)
+    report = (
+        declining_report().model_copy(update={"findings": _common_findings(reports, policy.findings)})
+        if node is None
+        else _given(node, reports, weights, shares, taxonomy, policy)
+    )
     return Aggregate(report, agreement, _nearest(node, reports, taxonomy))
 
 
@@ -175,20 +180,6 @@ def _given(
         confidence=_confidence(agreeing, shares[node], policy),
         advice=_advice(agreeing),  # type: ignore[arg-type]
         citations=_most_frequent([r.citations for r in agreeing], 6),
-        disclaimer=DISCLAIMER,
-    )
-
-
-def _declined(reports: Sequence[Report], policy: VotingPolicy) -> Report:
-    return Report(
-        schema_version=SCHEMA_VERSION,
-        findings=_common_findings(reports, policy.findings),
-        diagnosis=None,
-        condition=None,
-        differential=(),
-        confidence="low",
-        advice="new_image",
-        citations=(),
         disclaimer=DISCLAIMER,
     )
 

@@ -13,6 +13,7 @@ from PIL import Image
 from scipy import ndimage
 
 from skinr1.errors import UserError
+from skinr1.report import DISCLAIMER, SCHEMA_VERSION, Report
 from skinr1.serving.envelope import Limitation
 
 WORKING_SIDE = 256  # the shorter side is brought down to this, so that one threshold serves all sizes
@@ -206,6 +207,21 @@ def assess(found: Statistics, policy: QualityPolicy | None = None, image: int | 
 
 def _limitation(code: str, text: str, image: int | None) -> Limitation:
     return Limitation(code=code, text=f"{'The image' if image is None else f'Image {image + 1}'} {text}.", image=image)
+
+
+def declining_report() -> Report:
+    """The report of a case that no model was asked about: nothing is said of it but that another image is needed."""
+    return Report(
+        schema_version=SCHEMA_VERSION,
+        findings=(),
+        diagnosis=None,
+        condition=None,
+        differential=(),
+        confidence="low",
+        advice="new_image",
+        citations=(),
+        disclaimer=DISCLAIMER,
+    )
 
 
 def gate(images: Sequence[Statistics], policy: QualityPolicy | None = None) -> Gate:

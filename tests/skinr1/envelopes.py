@@ -3,9 +3,10 @@
 from skinr1.knowledge import Knowledge
 from skinr1.report import Report
 from skinr1.serving.envelope import Agreement, Limitation, RedFlag, ReportEnvelope, Stamps
+from skinr1.serving.quality import declining_report
 from skinr1.serving.rules import apply_rules
 from skinr1.taxonomy import Taxonomy
-from tests.skinr1.test_serving_rules import BCC, DECLINED, MELANOMA, NEVUS, report
+from tests.skinr1.test_serving_rules import BCC, MELANOMA, NEVUS, report
 
 TAXONOMY = Taxonomy.load()
 PASSAGES = Knowledge.primer(TAXONOMY).passages
@@ -47,7 +48,10 @@ def full() -> ReportEnvelope:
 def refused() -> ReportEnvelope:
     why = "Image 1 shows no skin in colour; please give a colour photograph of skin."
     return ReportEnvelope(
-        report=DECLINED, refused=why, limitations=(Limitation(code="no_skin", text=why, image=0),), stamps=STAMPS
+        report=declining_report(),
+        refused=why,
+        limitations=(Limitation(code="no_skin", text=why, image=0),),
+        stamps=STAMPS,
     )
 
 

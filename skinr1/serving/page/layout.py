@@ -109,14 +109,14 @@ def _form(models: Sequence[str]) -> dict[str, Any]:
     )
     with gr.Accordion("What the patient tells (optional)", open=False):
         with gr.Row():
-            age = gr.Number(None, label="Age in years", minimum=0, maximum=120, precision=0, min_width=120)
+            age = gr.Textbox(label="Age in years", max_length=3, min_width=120)  # a Number left empty says 0
             sex = gr.Dropdown([("not told", ""), "female", "male"], value="", label="Sex", min_width=120)
         site = gr.Textbox(label="Where on the body", max_length=80)
         duration = gr.Textbox(label="How long", placeholder="3 weeks", max_length=80)
         symptoms = gr.Textbox(label="Complaints, with commas between", placeholder="itch, bleeding", max_length=400)
         history = gr.Textbox(label="Anything else (no names)", lines=2, max_length=2000)
     with gr.Accordion("How it is asked", open=False):
-        model = gr.Dropdown(list(models), label="Model", visible=len(models) > 1)
+        model = gr.Dropdown(list(models), value=models[-1] if models else None, label="Model", visible=len(models) > 1)
         samples = gr.Slider(1, MAX_SAMPLES, value=1, step=1, label="Answers to vote over; each costs as much as one")
         views = gr.Checkbox(False, label="Also look at flipped, turned and cropped copies")
         seed = gr.Number(17, label="Seed", minimum=0, maximum=2**31 - 1, precision=0)
