@@ -3,7 +3,8 @@
 Pure functions of the report and the tree. Neither the image nor the patient's text reaches them.
 """
 
-from collections.abc import Container, Iterator
+import math
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -88,35 +89,42 @@ class Suspicion:
 
 
 def apply_rules(
-    report: Report, taxonomy: Taxonomy, policy: RedFlagPolicy | None = None
+    report: Report, taxonomy: Taxonomy, policy: RedFlagPolicy | None = None, samples: Sequence[Report] = ()
 ) -> tuple[Report, tuple[RedFlag, ...]]:
     """The report with its advice raised where need be, and its red flags, the most urgent first.
 
-    Advice is only ever raised. A report that declines has nothing to flag. That the list is empty does not say that
-    there is no danger: only that the model named none.
-    """
-    policy = policy or RedFlagPolicy()
-    found = sorted(suspicions(report, taxonomy, policy), key=lambda s: (-URGENCY.index(s.advice), -s.probability))
-    flags = tuple(
-        RedFlag(diagnosis=s.diagnosis, kind=s.kind, probability=s.probability, text=_text(s, taxonomy)) for s in found
-    )
-    if not found:
-        return report, ()
-    least = max((report.advice, *(s.advice for s in found)), key=URGENCY.index)
-    return report.model_copy(update={"advice": least}), flags
+    Advice is only ever raised. That the list is empty does not say that there is no danger: only that the model named
+    none. A report that declines keeps its advice, as its schema has no other; the flags of its samples say theirs.
 
-
-def suspicions(report: Report, taxonomy: Taxonomy, policy: RedFlagPolicy) -> list[Suspicion]:
-    """Every node of the report that is flagged, kind by kind, in the report's order.
+    Args:
+        samples: the answers that the report was voted from. What some of them suspect is flagged by its mean
+            probability, although the vote went against it or to none.
 
     Raises:
         UserError: the report names a node that is not in the tree.
     """
-    if report.diagnosis is None:
-        return []
+    policy = policy or RedFlagPolicy()
+    found = sorted(
+        suspicions(report, taxonomy, policy, samples), key=lambda s: (-URGENCY.index(s.advice), -s.probability)
+    )
+    flags = tuple(
+        RedFlag(diagnosis=s.diagnosis, kind=s.kind, probability=round(s.probability, 2), text=_text(s, taxonomy))
+        for s in found
+    )
+    if not found or report.diagnosis is None:
+        return report, flags
+    least = max((report.advice, *(s.advice for s in found)), key=URGENCY.index)
+    return report.model_copy(update={"advice": least}), flags
+
+
+def suspicions(
+    report: Report, taxonomy: Taxonomy, policy: RedFlagPolicy, samples: Sequence[Report] = ()
+) -> list[Suspicion]:
+    """Every node of the report, or of its samples, that is flagged, kind by kind."""
+    every = list(_named(report, samples, taxonomy, policy))
     flagged = []
     for kind in get_args(Kind):
-        named = [s for s in _named(report, taxonomy, policy) if s.kind == kind]
+        named = [s for s in every if s.kind == kind]
         together = round(sum(s.probability for s in named), 6)
         leading = any(s.diagnosis == report.diagnosis for s in named)
         if named and (leading or together >= policy.threshold(kind)):
@@ -124,11 +132,14 @@ def suspicions(report: Report, taxonomy: Taxonomy, policy: RedFlagPolicy) -> lis
     return flagged
 
 
-def _named(report: Report, taxonomy: Taxonomy, policy: RedFlagPolicy) -> Iterator[Suspicion]:
-    """Each node of the report once, under each kind it is of, with the sum of its probabilities."""
-    for node in dict.fromkeys(report.nodes()):
-        probability = round(min(1.0, sum(e.probability for e in report.differential if e.diagnosis == node)), 2)
-        own_words = report.condition is Bucket.MALIGNANT and node == report.diagnosis
+def _named(report: Report, samples: Sequence[Report], taxonomy: Taxonomy, policy: RedFlagPolicy) -> Iterator[Suspicion]:
+    """Each node once under each kind it is of, with the mean of what the samples (or the report alone) give it."""
+    nodes = dict.fromkeys(node for one in (report, *samples) for node in one.nodes())
+    heard = samples or (report,)
+    for node in nodes:
+        given = (entry.probability for one in heard for entry in one.differential if entry.diagnosis == node)
+        probability = round(min(1.0, math.fsum(given) / len(heard)), 4)
+        own_words = any(one.condition is Bucket.MALIGNANT and one.diagnosis == node for one in (report, *samples))
         for kind, advice, why in _kinds(node, taxonomy, policy, own_words):
             yield Suspicion(node, kind, probability, advice, why)
 
