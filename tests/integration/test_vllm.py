@@ -232,7 +232,7 @@ def test_kill_of_vllm_is_503_at_once_and_loses_no_batch_job(server: Served) -> N
         assert status(f"{server.url}/health") == 200
         wait_ready(server)
         rows = batch.result(300)
-    assert Counter(name for name, _ in rows) == Counter(asked)
+    assert Counter(name for name, _ in rows) == Counter(list(asked))
     assert all(isinstance(outcome, ReportEnvelope) for _, outcome in rows)
 
 
