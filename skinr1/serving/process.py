@@ -64,8 +64,8 @@ class ServeConfig:
     )
 
     def __post_init__(self) -> None:
-        self.adapters = _mapping(self.adapters, "adapters")
-        self.vllm_args = _mapping(self.vllm_args, "vllm_args")
+        self.adapters = mapping(self.adapters, "adapters")
+        self.vllm_args = mapping(self.vllm_args, "vllm_args")
 
     @property
     def served_name(self) -> str:
@@ -78,7 +78,8 @@ class ServeConfig:
         return {name: Path(folder) for name, folder in self.adapters.items()}
 
 
-def _mapping(value: Mapping[str, Any] | str | None, key: str) -> dict[str, Any]:
+def mapping(value: Mapping[str, Any] | str | None, key: str) -> dict[str, Any]:
+    """A mapping from YAML as it is, from the command line read. Raises UserError when it is not readable."""
     if not isinstance(value, str):
         return dict(value or {})
     try:

@@ -14,8 +14,10 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from skinr1 import __version__
+from skinr1.knowledge import Knowledge
 from skinr1.report import DISCLAIMER
 from skinr1.serving.envelope import ReportEnvelope
+from skinr1.serving.formats import MEDIA_TYPES, Format, write
 from skinr1.serving.gateway import batch, chat, openapi
 from skinr1.serving.gateway.bodies import read_object, read_request
 from skinr1.serving.gateway.faults import Refused, documented, unavailable
@@ -23,13 +25,14 @@ from skinr1.serving.gateway.guard import Admission, Body, Guard
 from skinr1.serving.gateway.keys import KeyRing
 from skinr1.serving.gateway.metrics import Metrics
 from skinr1.serving.gateway.observe import Observe
-from skinr1.serving.gateway.reports import Reporting, make_report, report_events
+from skinr1.serving.gateway.reporting_page import add_page
+from skinr1.serving.gateway.reports import Reporting, make_report, policies_of, report_events
 from skinr1.serving.gateway.settings import GatewaySettings
 from skinr1.serving.gateway.upstreams import Upstreams
-from skinr1.serving.text import passage_titles
 from skinr1.taxonomy import Taxonomy
 
 EVENT_STREAM = "text/event-stream"
+OTHER_FORMS = (EVENT_STREAM, *(kind for form, kind in MEDIA_TYPES.items() if form != "json"))
 
 
 class State(BaseModel):
@@ -60,9 +63,9 @@ def create_app(
     """
     metrics = Metrics()
     upstreams = Upstreams(urls, taxonomy, settings.answer_seconds, upstream_key, transport)
-    passages = frozenset(passage_titles(settings.knowledge)) if settings.knowledge else frozenset[str]()
+    passages = Knowledge.load(settings.knowledge).passages if settings.knowledge else {}
     hashes = {} if model_hashes is None else model_hashes
-    reporting = Reporting(upstreams, taxonomy, settings, hashes, passages, max_pixels)
+    reporting = Reporting(upstreams, taxonomy, settings, hashes, passages, max_pixels, policies_of(settings))
     keys = KeyRing(settings.keys) if settings.keys else None
     jobs = batch.Jobs(reporting, metrics)
 
@@ -108,6 +111,8 @@ def create_app(
     _passed_through(app, upstreams, settings)
     _reports(app, reporting, metrics)
     batch.add_routes(app, jobs, settings)
+    if settings.page:
+        add_page(app, reporting)
     openapi.add_page(app)
     openapi.describe(app)
     app.state.reporting = reporting
@@ -185,27 +190,33 @@ def _reports(app: FastAPI, reporting: Reporting, metrics: Metrics) -> None:
         response_model=ReportEnvelope,
         responses={
             **documented(400, 404, 408, 413, 415, 422, 429, 502, 503),
-            200: {"content": {EVENT_STREAM: {"schema": {"type": "string"}}}},
+            200: {"content": {kind.partition(";")[0]: {"schema": {"type": "string"}} for kind in OTHER_FORMS}},
         },
         openapi_extra=openapi.report_body(),
     )
     async def report(
         request: Request,
         stream: Annotated[bool, Query(description="Server-sent events: reasoning, then the report.")] = False,
+        form: Annotated[Format, Query(alias="format", description="FHIR is R4.")] = "json",
     ) -> Response:
-        """A structured report on 1 to 5 images of one patient.
+        """A structured report on 1 to 5 images of one patient, as JSON, Markdown, HTML or a FHIR bundle.
 
         With `stream=true`, or `Accept: text/event-stream`, the events are `reasoning` ({"text": …}), as the model
         writes, then one `report`, or one `error`.
         """
         asked = await read_request(request, reporting.settings.max_json_depth)
         if stream or EVENT_STREAM in request.headers.get("accept", ""):
+            if form != "json":
+                raise Refused(422, "format", "events come as JSON only; leave format or stream out")
             events = report_events(asked, reporting)
             first = await anext(events)  # what goes wrong before it still has a status of its own
             return StreamingResponse(_lines(first, events, metrics), media_type=EVENT_STREAM)
         envelope = await make_report(asked, reporting)
         _count(metrics, envelope)
-        return JSONResponse(envelope.model_dump(mode="json"))
+        if form == "json":
+            return JSONResponse(envelope.model_dump(mode="json"))
+        text = await asyncio.to_thread(write, envelope, form, reporting.taxonomy, reporting.passages)
+        return Response(text, media_type=MEDIA_TYPES[form])
 
 
 def _count(metrics: Metrics, envelope: ReportEnvelope) -> None:

@@ -125,7 +125,7 @@ class Jobs:
             return None
         pairs = zip(clean, images, strict=True)
         return case.request.model_copy(
-            update={"images": tuple(ImageInput(data=data, modality=image.modality) for data, image in pairs)}
+            update={"images": tuple(ImageInput(data=picture.png, modality=image.modality) for picture, image in pairs)}
         )
 
     def find(self, owner: str, name: str) -> journal.Job:

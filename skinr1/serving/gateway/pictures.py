@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from skinr1.errors import UserError
 from skinr1.images import MAX_PIXELS, PIXELS_PER_TOKEN_SIDE, decode_image, fit, png_bytes
 from skinr1.serving.gateway.faults import Refused
+from skinr1.serving.quality import Statistics, measure
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 TAKEN = "give PNG, JPEG, WebP or BMP"
@@ -105,10 +106,18 @@ def _webp_end(data: bytes) -> int:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A clean PNG, and what was measured of the picture before it was fitted to a budget."""
+
+    png: bytes
+    statistics: Statistics
+
+
+@dataclass(frozen=True)
 class _Outcome:
     """What a worker says; an exception of ours would not survive the way back."""
 
-    png: bytes = b""
+    picture: Picture | None = None
     fault: str = ""
 
 
@@ -121,29 +130,30 @@ def clean(data: bytes, where: str, max_pixels: int | None) -> _Outcome:
     try:
         inspect(data, where)
         image = decode_image(data, where)
+        statistics = measure(image)
         if max_pixels is not None:
             image = fit(image, max(1, max_pixels // PIXELS_PER_TOKEN_SIDE**2))
-        return _Outcome(png=png_bytes(image))
+        return _Outcome(Picture(png_bytes(image), statistics))
     except UserError as error:
         return _Outcome(fault=str(error))
     except MemoryError:
         return _Outcome(fault=f"image needs more memory than allowed: {where}. Please give a smaller one.")
 
 
-async def clean_all(images: Sequence[bytes], seconds: float, max_pixels: int | None) -> list[bytes]:
-    """The images of one request as clean PNGs, one after the other, in at most ``seconds`` together.
+async def clean_all(images: Sequence[bytes], seconds: float, max_pixels: int | None) -> list[Picture]:
+    """The images of one request, clean, one after the other, in at most ``seconds`` together.
 
     Raises:
         Refused: one of them is refused, or the time is over; then the worker is killed.
     """
-    done: list[bytes] = []
+    done: list[Picture] = []
     try:
         with anyio.fail_after(seconds):
             for number, data in enumerate(images, 1):
                 outcome = await to_process.run_sync(clean, data, f"image {number}", max_pixels, cancellable=True)
-                if outcome.fault:
+                if outcome.picture is None:
                     raise Refused(400, "image", outcome.fault)
-                done.append(outcome.png)
+                done.append(outcome.picture)
     except TimeoutError:
         raise Refused(400, "image_time", f"the images took longer than {seconds:g} s to decode") from None
     except anyio.BrokenWorkerProcess:

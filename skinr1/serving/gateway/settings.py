@@ -1,9 +1,16 @@
 """What the gateway allows; a part of `skinr1 serve`'s configuration."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any, TypeVar
 
 from skinr1.errors import UserError
+from skinr1.serving.process import mapping
+
+T = TypeVar("T")
+# Values of the policies that are words.
+TEXTS = {"malignant_advice", "contagious_advice", "infectious_advice", "emergency_advice", "weights"}
 
 
 @dataclass
@@ -27,6 +34,16 @@ class GatewaySettings:
         default=None,
         metadata={"help": "Knowledge folder; citations it does not hold are removed, without it all."},
     )
+    page: bool = field(default=True, metadata={"help": "A page for people at /page."})
+    quality: dict[str, float] | str | None = field(
+        default=None, metadata={"help": "Bounds of the image gate that differ, as {side: 150}; docs/report_safety.md."}
+    )
+    red_flags: dict[str, Any] | str | None = field(
+        default=None, metadata={"help": "Thresholds of the red-flag rule that differ, as {malignant: 0.1}."}
+    )
+    voting: dict[str, Any] | str | None = field(
+        default=None, metadata={"help": "How several answers become one, where it differs, as {support: 0.7}."}
+    )
     jobs: Path = field(default=Path("runs/jobs"), metadata={"help": "Folder of batch jobs; holds images until done."})
     keep_hours: int = field(default=72, metadata={"help": "Finished batch jobs are removed after so many hours."})
     batch_concurrency: int = field(default=4, metadata={"help": "Cases of batch jobs under way at once."})
@@ -44,6 +61,21 @@ class GatewaySettings:
     def max_body(self) -> int:
         """Bytes."""
         return self.max_body_mib * 2**20
+
+
+def named(policy: type[T], changes: Mapping[str, Any] | str | None, key: str) -> T:
+    """A policy with some of its values changed by name.
+
+    Raises:
+        UserError: no such value, or one that does not fit.
+    """
+    given = mapping(changes, key)
+    known = {known.name for known in fields(policy)}  # type: ignore[arg-type]
+    if unknown := sorted(given.keys() - known):
+        raise UserError(f"{key} has no {unknown[0]!r}", key, f"Use of: {', '.join(sorted(known))}.")
+    if wrong := sorted(name for name, value in given.items() if isinstance(value, str) and name not in TEXTS):
+        raise UserError(f"{key}: {wrong[0]} is no number", str(given[wrong[0]]), "Write a number.")
+    return policy(**given)
 
 
 def read_key(path: Path) -> str:
