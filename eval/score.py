@@ -32,7 +32,8 @@ class Arguments:
     output: Path = field(metadata={"help": "Folder that receives scores.json."})
     baseline: Path | None = field(default=None, metadata={"help": "Predictions folder of another run, same cases."})
     validation: Path | None = field(
-        default=None, metadata={"help": "Predictions of the same model on other cases: fits temperature, conformal sets."}
+        default=None,
+        metadata={"help": "Predictions of the same model on other cases: fits temperature, conformal sets."},
     )
     cases: Path | None = field(
         default=None, metadata={"help": "Cases folder; with --knowledge the reasoning is checked against both."}

@@ -1,6 +1,6 @@
 """The reasoning against the case's annotations and the textbook, by the deterministic checker.
 
-:mod:`skinr1.trajectories.free_text` reads every sentence. It errs towards refusing: what it cannot read is not grounded.
+The reader of :mod:`skinr1.trajectories.free_text` errs towards refusing: what it cannot read is not grounded.
 An invalid answer counts as one sentence that is not grounded, contradicts, and lacks its citation.
 """
 
@@ -47,7 +47,7 @@ class Reading:
     """Counts of one answer's reasoning.
 
     Attributes:
-        sentences, grounded, contradicting: sentences; those without any fault; those against an annotation or the label.
+        sentences, grounded, contradicting: sentences; those without a fault; those against annotation or label.
         citations, good: passages cited, sentence by sentence; those in a sentence whose citations hold.
         needing, supported: sentences that speak of a diagnosis or a passage; those of them whose citations hold.
     """
