@@ -29,14 +29,20 @@ def file(tmp_path):
     return tmp_path / "predictions.jsonl"
 
 
-def test_pieces_processes_and_order_make_no_difference(file, monkeypatch):
+def test_pieces_and_order_make_no_difference(file, monkeypatch):
     whole = reading.read_file(file, TREE)
     monkeypatch.setattr(reading, "PIECE", 6)
     assert same(whole, reading.read_file(file, TREE))
     assert same(whole, reading.read_file(file.with_name("backwards.jsonl"), TREE))
+    assert len(whole) == 21 and not whole.valid[-1] and whole.reason.values[whole.reason.codes[-1]] == "think"
+
+
+@pytest.mark.slow
+def test_several_processes_make_no_difference(file, monkeypatch):
+    whole = reading.read_file(file, TREE)
+    monkeypatch.setattr(reading, "PIECE", 6)
     monkeypatch.setattr(reading, "ALONE", 6)
     assert same(whole, reading.read_file(file, TREE, processes=2))
-    assert len(whole) == 21 and not whole.valid[-1] and whole.reason.values[whole.reason.codes[-1]] == "think"
 
 
 def test_columns_hold_what_the_report_says(file):
