@@ -12,7 +12,10 @@ from typing import Any
 from rich.console import Console
 
 from skinr1 import config
-from skinr1.metrics import fairness_table, metrics_table, read_columns, score, summary_table
+from skinr1.cases import read_cases
+from skinr1.errors import UserError
+from skinr1.knowledge import Knowledge
+from skinr1.metrics import fairness_table, metrics_table, rationale, read_columns, read_outcomes, score, summary_table
 from skinr1.metrics.outcomes import PREDICTIONS
 from skinr1.metrics.statistics import RESAMPLES, SEED
 from skinr1.stage import write_atomic, write_manifest
@@ -29,11 +32,32 @@ class Arguments:
     output: Path = field(metadata={"help": "Folder that receives scores.json."})
     baseline: Path | None = field(default=None, metadata={"help": "Predictions folder of another run, same cases."})
     validation: Path | None = field(
-        default=None, metadata={"help": "Predictions of the same model on other cases: fits temperature, conformal sets."}
+        default=None,
+        metadata={"help": "Predictions of the same model on other cases: fits temperature, conformal sets."},
     )
+    cases: Path | None = field(
+        default=None, metadata={"help": "Cases folder; with --knowledge the reasoning is checked against both."}
+    )
+    knowledge: Path | None = field(default=None, metadata={"help": "Knowledge folder, see --cases."})
     resamples: int = field(default=RESAMPLES, metadata={"help": "Bootstrap resamples of patients."})
     seed: int = field(default=SEED, metadata={"help": "Seed of the resampling."})
     taxonomy: Path | None = field(default=None, metadata={"help": "Your own taxonomy YAML; default: the shipped one."})
+
+
+def readings(args: Arguments, taxonomy: Taxonomy) -> dict[str, rationale.Reading]:
+    """What the checker makes of each answer's reasoning; empty unless cases and knowledge are given.
+
+    Raises:
+        UserError: only one of the two is given, or a case is missing.
+    """
+    if args.cases is None and args.knowledge is None:
+        return {}
+    if args.cases is None or args.knowledge is None:
+        raise UserError("reasoning is checked against cases and knowledge", "--cases, --knowledge", "Give both.")
+    cases = {case.case_id: case for case in read_cases(args.cases)}
+    return rationale.readings(
+        read_outcomes(args.predictions, taxonomy), cases, Knowledge.load(args.knowledge), taxonomy
+    )
 
 
 def write_scores(args: Arguments) -> dict[str, Any]:
@@ -42,7 +66,12 @@ def write_scores(args: Arguments) -> dict[str, Any]:
     baseline = (args.baseline.name, read_columns(args.baseline, taxonomy)) if args.baseline else None
     validation = read_columns(args.validation, taxonomy) if args.validation else None
     columns = read_columns(args.predictions, taxonomy)
-    scores = score(columns, taxonomy, baseline, args.resamples, args.seed, validation)
+    read = readings(args, taxonomy)
+    further = rationale.metrics(read) if read else ()
+    scores = score(columns, taxonomy, baseline, args.resamples, args.seed, validation, further)
+    if read:
+        sentences = sum(reading.sentences for reading in read.values())
+        scores["rationale"] = {"sentences": sentences, "faults": rationale.faults(read)}
     write_atomic(args.output / SCORES, json.dumps(scores, indent=2, ensure_ascii=False) + "\n")
     write_manifest(
         args.output,

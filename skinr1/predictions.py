@@ -117,17 +117,28 @@ async def ask_all(
 
 
 def prediction_row(case: Case, answer: Completion, taxonomy: Taxonomy) -> dict[str, Any]:
-    """A row of predictions.jsonl: the case's truth, the model's raw text; ``image`` is relative to the cases."""
+    """A row of predictions.jsonl: the case's truth, the model's raw text; ``image`` is relative to the cases.
+
+    Its fields are those of :class:`skinr1.metrics.Prediction`.
+    """
     buckets = {taxonomy.bucket(node) for node in case.diagnoses}
     return {
         "case_id": case.case_id,
         "patient_id": case.patient_id,
         "group": case.group,
         "source": case.source,
+        "modality": case.modality,
+        "site": case.site,
+        "sex": case.sex,
+        "age": case.age,
         "skin_tone": case.tone_group,
+        "tone_provenance": case.skin_tone.provenance if case.skin_tone else None,
         "diagnoses": list(case.diagnoses),
         "label": case.label,
         "condition": buckets.pop() if len(buckets) == 1 else None,
+        "differential": [list(pair) for pair in case.differential],
+        "findings": list(case.present()),
+        "findings_absent": list(case.absent()),
         "image": case.images[0],
         "text": answer.text,
         "finish_reason": answer.finish_reason,

@@ -124,18 +124,22 @@ def columns(outcomes: Iterable[Outcome], tree: Tree, taxonomy: Taxonomy) -> Colu
     rows = [_row(outcome, tree, taxonomy) for outcome in outcomes]
     if not rows:
         raise UserError("no predictions", "columns", "Run eval/predict.py on a split that has cases.")
-    made: dict[str, Any] = {}
-    for field, values in zip(fields(Columns), zip(*rows, strict=True), strict=True):
-        kind = _ARRAYS.get(field.name)
-        made[field.name] = Coded.of(values) if kind is None else np.array(values, dtype=kind)
-    for name in ("signs_said", "signs_present", "signs_absent"):
-        made[name] = _packed(made[name])
+    made: dict[str, Any] = {
+        field.name: _column(field.name, values)
+        for field, values in zip(fields(Columns), zip(*rows, strict=True), strict=True)
+    }
     return Columns(**made)
+
+
+def _column(name: str, values: Sequence[Any]) -> Any:
+    if name.startswith("signs_"):
+        return _packed(values)
+    return np.array(values, dtype=_ARRAYS[name]) if name in _ARRAYS else Coded.of(values)
 
 
 def joined(parts: Sequence[Columns], where: str = "predictions") -> Columns:
     """Parts of a run as one, sorted by case id. Raises UserError when a case occurs twice."""
-    made = {
+    made: dict[str, Any] = {
         f.name: (
             Coded.joined([getattr(part, f.name) for part in parts])
             if isinstance(getattr(parts[0], f.name), Coded)
@@ -161,9 +165,6 @@ _ARRAYS: dict[str, Any] = {
     "probability": np.uint8,
     "cut": np.bool_,
     "consistency": np.float32,
-    "signs_said": object,
-    "signs_present": object,
-    "signs_absent": object,
 }
 _SIGNS = {name: place for place, name in enumerate(concepts())}
 _BUCKET = {bucket: place for place, bucket in enumerate(BUCKETS)}
@@ -218,7 +219,7 @@ def _bits(names: Iterable[str]) -> int:
     return bits
 
 
-def _packed(numbers: NDArray[Any]) -> NDArray[np.uint8]:
+def _packed(numbers: Iterable[int]) -> NDArray[np.uint8]:
     """(n, bytes), least significant byte first."""
     width = (len(_SIGNS) + 7) // 8
     return np.frombuffer(b"".join(n.to_bytes(width, "little") for n in numbers), dtype=np.uint8).reshape(-1, width)
@@ -226,7 +227,7 @@ def _packed(numbers: NDArray[Any]) -> NDArray[np.uint8]:
 
 def bits_of(names: Iterable[str]) -> NDArray[np.uint8]:
     """One bit set, to compare with a column of them."""
-    return _packed(np.array([_bits(names)], dtype=object))[0]
+    return _packed([_bits(names)])[0]
 
 
 def popcount(sets: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -79,9 +79,7 @@ def roc(counts: Array) -> list[tuple[float, float, float]]:
     fpr = np.cumsum(negative[::-1])[::-1] / negative.sum()
     tpr = np.cumsum(positive[::-1])[::-1] / positive.sum()
     steps = (negative + positive > 0).nonzero()[0]
-    return [
-        (round((int(step) - 1) / 100, 2), round(float(fpr[step]), 6), round(float(tpr[step]), 6)) for step in steps
-    ]
+    return [(round((int(step) - 1) / 100, 2), round(float(fpr[step]), 6), round(float(tpr[step]), 6)) for step in steps]
 
 
 def crossings(columns: Columns, tree: Tree, nearest: Nodes) -> dict[str, Array]:
@@ -105,7 +103,7 @@ def crossings(columns: Columns, tree: Tree, nearest: Nodes) -> dict[str, Array]:
 
 
 def safety_critical(columns: Columns, tree: Tree, nearest: Nodes) -> Array:
-    """(n,): 1 when the diagnosis crosses benign/malignant or infectious/not, in either direction (SkinFlow's protocol)."""
+    """(n,): 1 when the diagnosis crosses benign/malignant or infectious/not, either way (SkinFlow's protocol)."""
     return np.nanmax(np.stack(list(crossings(columns, tree, nearest).values())), axis=0)
 
 
@@ -115,7 +113,7 @@ def confusion_codes(columns: Columns) -> list[NDArray[np.int64]]:
 
 
 def class_codes(true: NDArray[np.int64], said: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """(n,) classes -> codes 3c (right), 3c + 1 (said wrongly), 3c + 2 (missed); -1 is no class, no truth counts nothing."""
+    """(n,) classes -> codes 3c (right), 3c + 1 (said wrongly), 3c + 2 (missed); without a true class nothing counts."""
     known, right = true >= 0, (true == said) & (true >= 0)
     return [
         np.where(known, np.where(right, 3 * true, 3 * true + 2), NONE),

@@ -210,7 +210,9 @@ def _wilson(top1: Estimate) -> list[float | None]:
     return [number(low), number(high)]
 
 
-def _worst(metric: Metric, found: Mapping[str, Mapping[str, Estimate]], counting: Sequence[str]) -> dict[str, Any] | None:
+def _worst(
+    metric: Metric, found: Mapping[str, Mapping[str, Estimate]], counting: Sequence[str]
+) -> dict[str, Any] | None:
     known = [(value, name) for name in counting if (value := found[name][metric.name].value) is not None]
     if len(known) < 2:
         return None

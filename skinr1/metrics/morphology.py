@@ -77,7 +77,7 @@ def field_counts(columns: Columns) -> Array:
 
 
 def suspicious_agreement(columns: Columns) -> Array:
-    """(n,): 1 when annotation and findings agree on a classic score of 3 or more; NaN unless all seven are annotated."""
+    """(n,): 1 when annotation and findings agree on a classic score of 3 or more; NaN unless all are annotated."""
     true_score, said_score = np.zeros(len(columns)), np.zeros(len(columns))
     complete = np.ones(len(columns), dtype=bool)
     for criterion, true, said in criterion_values(columns):

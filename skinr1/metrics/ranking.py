@@ -8,7 +8,7 @@ from skinr1.metrics.statistics import Array
 
 def top_k(hits: NDArray[np.bool_], k: int) -> Array:
     """(n, ranks) hits -> (n,): 1 when one of the first ``k`` entries is right."""
-    return hits[:, :k].any(axis=1).astype(np.float64)
+    return np.asarray(hits[:, :k].any(axis=1), dtype=np.float64)
 
 
 def reciprocal_rank(hits: NDArray[np.bool_]) -> Array:

@@ -85,8 +85,7 @@ def score(
         },
         "calibration": sections.calibration(seen, Seen(validation, tree) if validation else None, taxonomy, seed),
         "fairness": [
-            fairness.fairness(seen, name, column, resamples, seed)
-            for name, column in fairness.attributes(seen).items()
+            fairness.fairness(seen, name, column, resamples, seed) for name, column in fairness.attributes(seen).items()
         ],
         "uncertain": sections.uncertain(seen, resamples, seed),
         "morphology": {
@@ -97,9 +96,7 @@ def score(
         if morphology.annotated(columns).any()
         else None,
         "rationale": None,
-        "sample_size": [
-            {"difference": d, "discordant": 0.2, "cases": cases_needed(d, 0.2)} for d in DIFFERENCES
-        ],
+        "sample_size": [{"difference": d, "discordant": 0.2, "cases": cases_needed(d, 0.2)} for d in DIFFERENCES],
         "notes": sections.notes(seen, validation is not None),
     }
 
@@ -160,8 +157,8 @@ def _paired(name: str, ours: Seen, theirs: Seen, against: Any, seed: int) -> dic
     only_ours, only_theirs, p = mcnemar(ours.right, theirs.right)
     tests, p_values = {}, {"mcnemar": p}
     for metric in TESTED:
-        scores = [_per_case(metric, seen) for seen in (ours, theirs)]
-        difference, chance = permutation(*scores, ours.columns.cluster.codes, seed)
+        mine, other = _per_case(metric, ours), _per_case(metric, theirs)
+        difference, chance = permutation(mine, other, ours.columns.cluster.codes, seed)
         tests[metric.name] = {"difference": number(difference), "p": number(chance)}
         if not np.isnan(chance):
             p_values[f"permutation {metric.name}"] = chance

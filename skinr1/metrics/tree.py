@@ -38,8 +38,8 @@ class Tree:
         for place, node in enumerate(self.ids):
             path = taxonomy.path(node)
             self.ancestors[place, : len(path)] = [self.number[part] for part in path]
-        place_of = {bucket: place for place, bucket in enumerate(BUCKETS)}
-        self.bucket = np.array([*(place_of.get(node.bucket, NONE) for node in nodes), NONE], dtype=np.int8)  # type: ignore[call-overload]
+        places = [NONE if node.bucket is None else BUCKETS.index(node.bucket) for node in nodes]
+        self.bucket = np.array([*places, NONE], dtype=np.int8)
         groups = [taxonomy.path(node.id)[0] for node in nodes]
         contagious = [node.contagious or group == INFECTIOUS for node, group in zip(nodes, groups, strict=True)]
         self.infectious = np.array([*contagious, False])

@@ -35,7 +35,6 @@ from tests.skinr1.outcome_rows import (
     value,
 )
 
-
 METRICS = {metric.name: metric for metric in catalogue(ARRAYS)}
 
 
@@ -133,10 +132,7 @@ def test_level_accuracy_counts_cases_deep_enough():
     assert [found[f"level_{i}_accuracy"].value for i in range(1, 5)] == [0.5, 0.25, pytest.approx(1 / 3, abs=1e-6), 0]
 
 
-BUCKETS = list(Bucket)
-
-
-@given(st.lists(st.tuples(st.sampled_from(BUCKETS), st.sampled_from([*BUCKETS, None])), min_size=1, max_size=30))
+@given(st.lists(st.tuples(st.sampled_from(list(Bucket)), st.sampled_from([*Bucket, None])), min_size=1, max_size=30))
 def test_condition_scores_agree_with_sklearn(pairs):
     rows = [row(i, NEVUS, None if b is None else (NEVUS, b), condition=a) for i, (a, b) in enumerate(pairs)]
     found = {name: e.value for name, e in estimates(catalogue(ARRAYS), seen(rows), 5).items()}

@@ -78,7 +78,9 @@ def test_scales_and_provenances_of_tone_are_never_mixed():
     rows = [row(i, NEVUS, NEVUS, tone=tone) | {"tone_provenance": by} for i, (tone, by) in enumerate(tones * 5)]
     found = attributes(seen(rows))
     kinds = [name for name in found if name.startswith("skin tone")]
-    assert kinds == [f"skin tone ({k})" for k in ("fitzpatrick, clinician", "fitzpatrick, self_report", "monk, annotator")]
+    assert kinds == [
+        f"skin tone ({k})" for k in ("fitzpatrick, clinician", "fitzpatrick, self_report", "monk, annotator")
+    ]
     assert all(np.bincount(found[kind].codes).tolist() == [5, 15] for kind in kinds)
 
 

@@ -9,7 +9,20 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, label_ranking_ave
 from skinr1.metrics import condition, ranking
 from skinr1.metrics.catalogue import catalogue
 from skinr1.metrics.estimate import estimates
-from tests.skinr1.outcome_rows import ARRAYS, BCC, BLUE, ECZEMA, INFECTION, KERATOSIS, MELANOMA, NEVUS, TREE, row, run, seen
+from tests.skinr1.outcome_rows import (
+    ARRAYS,
+    BCC,
+    BLUE,
+    ECZEMA,
+    INFECTION,
+    KERATOSIS,
+    MELANOMA,
+    NEVUS,
+    TREE,
+    row,
+    run,
+    seen,
+)
 
 NODES = [NEVUS, BLUE, KERATOSIS, MELANOMA, BCC, ECZEMA, INFECTION]
 
@@ -108,7 +121,7 @@ def test_safety_critical_errors_and_their_direction(truth, said, critical, direc
     assert found["safety_critical_error"] == critical
     names = ("malignant_called_benign", "benign_called_malignant", "infectious_called_not", "not_infectious_called_so")
     happened = {name for name in names if found[name]}
-    assert direction is None and not happened or direction in happened
+    assert (direction is None and not happened) or direction in happened
 
 
 def test_average_overlap_by_hand():

@@ -78,7 +78,9 @@ class Met:
     def overlap(self) -> Array:
         """(n,) average overlap with the labels by weight, equal weights tied."""
         reference = shares(self.weights, RANKS)[self.differential]
-        return self.by_case(_in_pieces(self, lambda piece: average_overlap(self._places(piece), _widened(reference[piece]))))
+        return self.by_case(
+            _in_pieces(self, lambda piece: average_overlap(self._places(piece), _widened(reference[piece])))
+        )
 
     def _places(self, piece: slice) -> Array:
         """(pairs, labels + 6, 6): a rank that names no label is one of its own, which the readers never name."""

@@ -4,7 +4,7 @@ Stutz et al. 2023, "Conformal prediction under ambiguous ground truth"; the weig
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Literal
 
 Ranking = Sequence[Sequence[str]]  # blocks of tied labels, the best block first
@@ -51,7 +51,7 @@ def committees(names: Sequence[str], confidences: Sequence[float], readers: int)
     found = []
     for cuts in combinations(range(1, len(names)), readers - 1):
         edges = [0, *cuts, len(names)]
-        parts = [(names[a:b], confidences[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+        parts = [(names[a:b], confidences[a:b]) for a, b in pairwise(edges)]
         if all(len(set(part)) == len(part) for part, _ in parts):
             found.append([by_confidence(*part) for part in parts])
     return found
