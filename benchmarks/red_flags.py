@@ -62,7 +62,8 @@ def main(argv: list[str] | None = None) -> None:
     for kind in KINDS:
         for threshold in THRESHOLDS:
             policy = RedFlagPolicy(**{kind: threshold})  # type: ignore[arg-type]
-            true, false = [], []
+            true: list[bool] = []
+            false: list[bool] = []
             for diagnoses, report in rows:
                 flagged = report is not None and any(s.kind == kind for s in suspicions(report, taxonomy, policy))
                 (true if any(is_of(kind, node, taxonomy) for node in diagnoses) else false).append(flagged)

@@ -228,7 +228,7 @@ def _confidence(agreeing: Sequence[Report], share: float, policy: VotingPolicy) 
     """The middle one of the answers' own (the lower of two), which disagreement can only lower."""
     own = sorted(CONFIDENCES.index(report.confidence) for report in agreeing)[(len(agreeing) - 1) // 2]
     most = 0 if share < policy.moderate else 1 if share < policy.high else 2
-    return CONFIDENCES[min(own, most)]  # type: ignore[return-value]
+    return CONFIDENCES[min(own, most)]
 
 
 def _advice(agreeing: Sequence[Report]) -> str:

@@ -1,6 +1,6 @@
 """An envelope as a FHIR R4 bundle: one DiagnosticReport and its Observations, validated by ``fhir.resources``.
 
-FHIR 4.0.1 is R4; the models are of R4B (4.3.0), which left these three resources as they were. The bundle names no
+FHIR 4.0.1 is R4; the models are of R4B (4.3.0), which has all fields used here in the same form. The bundle names no
 patient: whoever stores it adds ``subject``. Its status is ``preliminary``, as no clinician has looked at it. Codes are
 ICD-10-CM where the node has one, always beside our own path; the nearest code is not an equal one.
 """
@@ -62,7 +62,10 @@ def to_fhir(envelope: ReportEnvelope, taxonomy: Taxonomy) -> str:
 def _conclusion(envelope: ReportEnvelope, taxonomy: Taxonomy) -> str:
     """In words from the tree and from here; the model's prose may hold the patient's and stays out."""
     report = envelope.report
-    leading = taxonomy.node(report.diagnosis).name if report.diagnosis else envelope.refused or "No diagnosis is given."
+    if report.diagnosis:
+        leading = f"Leading suggestion, not confirmed: {taxonomy.node(report.diagnosis).name}."
+    else:
+        leading = envelope.refused or "No diagnosis is given."
     flags = " ".join(f"Red flag: {flag.text}" for flag in envelope.red_flags)
     return f"{DISCLAIMER} {flags} {leading} Advice: {ADVICE[report.advice]}.".replace("  ", " ")
 

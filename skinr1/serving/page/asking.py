@@ -7,7 +7,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from skinr1.errors import UserError
-from skinr1.serving.envelope import MAX_IMAGES, ReportRequest
+from skinr1.serving.envelope import MAX_IMAGES, ImageInput, ReportRequest
 
 FIELDS: Final = (
     "images",
@@ -43,7 +43,7 @@ def read_form(values: Mapping[str, Any]) -> ReportRequest:
     }
     try:
         return ReportRequest(
-            images=tuple({"data": file.read_bytes(), "modality": modality} for file in files),  # type: ignore[arg-type]
+            images=tuple(ImageInput(data=file.read_bytes(), modality=modality) for file in files),
             symptoms=tuple(part.strip() for part in (values["symptoms"] or "").split(",") if part.strip()),
             history=values["history"] or "",
             samples=int(values["samples"]),

@@ -83,10 +83,10 @@ def build(
             [reasoning, report, saved, before, last],
             show_progress="hidden",
             concurrency_limit=16,
-            api_name=False,
+            api_visibility="private",
         )
-        ask.click(None, js=SCROLL, api_name=False)
-        stop.click(lambda: _status("Stopped."), None, report, cancels=[running], api_name=False, queue=False)
+        ask.click(None, js=SCROLL, api_visibility="private")
+        stop.click(lambda: _status("Stopped."), None, report, cancels=[running], api_visibility="private", queue=False)
     return page
 
 
@@ -138,10 +138,10 @@ def _examples(examples: Sequence[Example], images: gr.Gallery) -> None:
     )
 
     def choose(event: gr.SelectData) -> list[tuple[Any, str]]:
-        example = examples[int(event.index)]  # type: ignore[arg-type]
+        example = examples[int(event.index)]
         return [(example.image, example.caption)]
 
-    shown.select(choose, None, images, api_name=False, show_progress="hidden")
+    shown.select(choose, None, images, api_visibility="private", show_progress="hidden")
 
 
 def _side_by_side(
