@@ -22,6 +22,7 @@ from skinr1 import pipeline
 from skinr1.scale import case_files
 from skinr1.stage import MANIFEST, file_hash, read_manifest
 from skinr1.taxonomy import Taxonomy
+from skinr1.vlm import existing
 
 BASE_RECIPES = [Path("recipes/tiny")]
 IN_DISTRIBUTION = "test"
@@ -77,6 +78,7 @@ class Seed:
         planned = pipeline.Arguments(args.recipes, self.folder, seed, processes=1)
         self.stages = {stage.name: stage for stage in pipeline.stages(planned)}
         self.taxonomy = Taxonomy.load()
+        self._shifted: dict[str, Path] = {}
 
     def prepare(self, base: Path) -> None:
         """Data and SFT."""
@@ -101,6 +103,11 @@ class Seed:
         """The folder of a set of cases: the seed's own, or of a shift, which is made if need be."""
         if name == IN_DISTRIBUTION:
             return self.folder / "cases"
+        if name not in self._shifted:
+            self._shifted[name] = self._shift(name)
+        return self._shifted[name]
+
+    def _shift(self, name: str) -> Path:
         out = self.folder / "shifts" / name
         recipe_name, options = SHIFTS[name]
         recipe = pipeline.recipe_of(recipe_name, self.args.recipes)
@@ -137,9 +144,13 @@ def _answered(folder: Path, inputs: Iterable[Path], count: int) -> bool:
 
 
 def shared_base(args: Arguments, console: Console) -> Path:
-    """The base: the one given, or made by the embedded recipes up to pretraining."""
+    """The base: the one given, or made by the embedded recipes up to pretraining.
+
+    Raises:
+        UserError: the one given is not there, or a stage failed.
+    """
     if args.base:
-        return args.base
+        return Path(existing(args.base))
     folder = args.output / "base-run"
     plan = list(pipeline.stages(pipeline.Arguments(BASE_RECIPES, folder, args.base_seed)))
     wanted = [stage for stage in plan if stage.name in ("knowledge", "cases", "trajectories", "captions", "pretrain")]
