@@ -201,7 +201,7 @@ def plot(found: Mapping[str, Mapping[str, Any]], columns: Sequence[Slice]) -> st
             axes.hlines(rows, [e["low"] for _, e in points], [e["high"] for _, e in points], color=colour)
             axes.plot([e["value"] for _, e in points], rows, marker, color=colour, label=column.name, markersize=4)
         axes.set_yticks(range(len(models)), models)
-        axes.invert_yaxis()
+        axes.set_ylim(len(models) - 0.5, -0.5)
         axes.set_xlabel("hierarchical F, 95 % interval")
         axes.grid(axis="x", color="#888888", alpha=0.25, linewidth=0.6)
         axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=3)
