@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from skinr1.metrics import Outcome, estimates, paired_differences, show
-from skinr1.metrics.catalogue import HIERARCHICAL_F, SENSITIVITY, TOP1, VALID, Metric
-from skinr1.metrics.fairness import skin_tone
+from skinr1.metrics import Columns, Outcome, columns_of, estimates, paired_differences, show
+from skinr1.metrics.catalogue import HIERARCHICAL_F, SENSITIVITY, TOP1, VALID, Counted, Metric, Seen
+from skinr1.metrics.columns import Coded
 from skinr1.metrics.statistics import RESAMPLES, Array
+from skinr1.metrics.tree import Tree
 from skinr1.page.svg import COLOURS, drawing
 from skinr1.taxonomy import Taxonomy
 
@@ -24,62 +25,50 @@ Answers = Mapping[int, Mapping[str, Mapping[str, Sequence[Outcome]]]]
 
 @dataclass(frozen=True)
 class Slice:
-    """What a column is about: sets of cases taken together, and how one number is made of them."""
+    """What a column is about: sets of cases taken together, and the metric over them."""
 
     name: str
     sets: tuple[str, ...]
-    metric: Callable[[Sequence[Outcome]], Metric]
-
-
-def plain(metric: Metric) -> Callable[[Sequence[Outcome]], Metric]:
-    return lambda outcomes: metric
+    metric: Metric
 
 
 def by_group(
-    name: str, metric: Metric, key: Callable[[Outcome], str], join: Callable[..., Array]
-) -> Callable[[Sequence[Outcome]], Metric]:
-    """A metric in each group of the outcomes, joined to one number (``np.nanmin``: the worst; ``np.nanmean``)."""
+    name: str, metric: Metric, width: int, key: Callable[[Columns], Coded], join: Callable[..., Array]
+) -> Metric:
+    """A metric in each group of the cases, joined to one number (``np.nanmin``: the worst; ``np.nanmean``).
 
-    def make(outcomes: Sequence[Outcome]) -> Metric:
-        groups = sorted({key(outcome) for outcome in outcomes})
-        place = {group: number * metric.width for number, group in enumerate(groups)}
-        width = metric.width * len(groups)
+    Args:
+        width: numbers that the metric sums of a case.
+    """
 
-        def statistics(outcome: Outcome, taxonomy: Taxonomy) -> tuple[float, ...] | None:
-            own = metric.statistics(outcome, taxonomy)
-            if own is None:
-                return None
-            before = place[key(outcome)]
-            return (0.0,) * before + tuple(own) + (0.0,) * (width - before - metric.width)
+    def statistics(seen: Seen) -> Counted:
+        own, groups = metric.statistics(seen), key(seen.columns)
+        wide = np.zeros((len(groups.codes), len(groups.values), width))
+        wide[np.arange(len(groups.codes)), groups.codes] = np.asarray(own.sums)
+        return Counted(wide.reshape(len(wide), -1), own.cases)
 
-        def value(sums: Array) -> Array:
-            return join(metric.value(sums.reshape(*sums.shape[:-1], len(groups), metric.width)), axis=-1)
+    def value(sums: Array) -> Array:
+        return join(metric.value(sums.reshape(*sums.shape[:-1], -1, width)), axis=-1)
 
-        return Metric(name, statistics, value, width)
-
-    return make
+    return Metric(name, statistics, value)
 
 
-def _diagnosis(outcome: Outcome) -> str:
-    return " | ".join(outcome.row.diagnoses)
-
-
-worst_tone = by_group("worst_tone_f", HIERARCHICAL_F, skin_tone, np.nanmin)
-balanced_top1 = by_group("balanced_top1", TOP1, _diagnosis, np.nanmean)
+worst_tone = by_group("worst_tone_f", HIERARCHICAL_F, 3, lambda columns: columns.tone, np.nanmin)
+balanced_top1 = by_group("balanced_top1", TOP1, 2, lambda columns: columns.truth, np.nanmean)
 
 
 def slices(in_distribution: str, shifts: Iterable[str]) -> list[Slice]:
     """The columns of the ablation."""
     shifted = tuple(shifts)
     return [
-        Slice("in-distribution hF", (in_distribution,), plain(HIERARCHICAL_F)),
-        Slice("out-of-distribution hF", shifted, plain(HIERARCHICAL_F)),
-        *(Slice(f"{name} hF", (name,), plain(HIERARCHICAL_F)) for name in shifted),
+        Slice("in-distribution hF", (in_distribution,), HIERARCHICAL_F),
+        Slice("out-of-distribution hF", shifted, HIERARCHICAL_F),
+        *(Slice(f"{name} hF", (name,), HIERARCHICAL_F) for name in shifted),
         Slice("worst tone hF", (in_distribution, "tones"), worst_tone),
-        Slice("top-1", (in_distribution,), plain(TOP1)),
+        Slice("top-1", (in_distribution,), TOP1),
         Slice("top-1, mean over diagnoses", (in_distribution,), balanced_top1),
-        Slice("malignancy sensitivity", (in_distribution,), plain(SENSITIVITY)),
-        Slice("valid reports", (in_distribution,), plain(VALID)),
+        Slice("malignancy sensitivity", (in_distribution,), SENSITIVITY),
+        Slice("valid reports", (in_distribution,), VALID),
     ]
 
 
@@ -98,14 +87,15 @@ def _of_seed(outcome: Outcome, seed: int, name: str) -> Outcome:
     )
 
 
-def pooled(answers: Answers, seeds: Iterable[int], model: str, sets: Iterable[str]) -> list[Outcome]:
-    """A model's outcomes over seeds and sets of cases."""
-    return [
+def pooled(answers: Answers, seeds: Iterable[int], model: str, sets: Iterable[str], taxonomy: Taxonomy) -> Seen:
+    """A model's answers over seeds and sets of cases."""
+    found = [
         _of_seed(outcome, seed, name)
         for seed in seeds
         for name in sets
         for outcome in answers[seed][model].get(name, ())
     ]
+    return Seen(columns_of(found, taxonomy), Tree(taxonomy))
 
 
 def seeds_with(answers: Answers, models: Sequence[str], sets: Iterable[str]) -> list[int]:
@@ -132,9 +122,8 @@ def compare(
     for column in columns:
         for model in models:
             if seeds := seeds_with(answers, [model], column.sets):
-                ours = pooled(answers, seeds, model, column.sets)
-                metric = column.metric(ours)
-                (estimate,) = estimates([metric], ours, taxonomy, resamples).values()
+                seen = pooled(answers, seeds, model, column.sets, taxonomy)
+                (estimate,) = estimates([column.metric], seen, resamples).values()
                 found["models"].setdefault(model, {})[column.name] = {**asdict(estimate), "seeds": seeds}
         for one, other in pairs:
             if seeds := seeds_with(answers, [one, other], column.sets):
@@ -148,8 +137,8 @@ def compare(
 def _difference(
     answers: Answers, one: str, other: str, column: Slice, taxonomy: Taxonomy, resamples: int, seeds: Sequence[int]
 ) -> dict[str, Any]:
-    ours, theirs = (pooled(answers, seeds, model, column.sets) for model in (one, other))
-    (estimate,) = paired_differences([column.metric(ours)], ours, theirs, taxonomy, resamples).values()
+    ours, theirs = (pooled(answers, seeds, model, column.sets, taxonomy) for model in (one, other))
+    (estimate,) = paired_differences([column.metric], ours, theirs, resamples).values()
     return asdict(estimate)
 
 

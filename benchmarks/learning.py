@@ -13,7 +13,7 @@ from typing import Any
 import study
 
 from skinr1 import config
-from skinr1.metrics import markdown_table, read_outcomes, score
+from skinr1.metrics import markdown_table, read_columns, score
 from skinr1.stage import write_atomic
 from skinr1.taxonomy import Taxonomy
 
@@ -26,9 +26,9 @@ def scores_of(run: study.Seed, taxonomy: Taxonomy) -> dict[str, Any]:
     found: dict[str, Any] = {}
     before = None
     for model in MODELS:
-        outcomes = read_outcomes(run.answer(model, study.IN_DISTRIBUTION), taxonomy)
-        found[model] = score(outcomes, taxonomy, before)
-        before = (model, outcomes)
+        columns = read_columns(run.answer(model, study.IN_DISTRIBUTION), taxonomy)
+        found[model] = score(columns, taxonomy, before)
+        before = (model, columns)
     return found
 
 
