@@ -19,15 +19,22 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from skinr1.knowledge import Knowledge, Passage
 from skinr1.report import Answer, render
 from skinr1.serving.gateway.app import create_app
 from skinr1.serving.gateway.settings import GatewaySettings
 from skinr1.serving.rules import apply_rules
-from skinr1.stage import write_jsonl
 from tests.skinr1.sample_report import REPORT, TREE
 
 EXPECTED = apply_rules(REPORT, TREE)[0]  # what comes out where REPORT goes in
 ANSWER = render(Answer("A brown papule with a sharp border.", REPORT))
+# Bounds of the image gate that noise passes; tests/skinr1/test_gateway_safety.py has the real ones.
+ANY: dict[str, float] = {
+    **dict.fromkeys(("side_refused", "side", "sharpness_refused", "sharpness", "edges_refused", "edges"), 0),
+    **dict.fromkeys(("highlight_refused", "highlight", "skin_refused", "skin"), 0),
+    **dict.fromkeys(("blown_refused", "blown", "flatness_refused"), 1),
+    "smoothness_refused": -1,
+}
 METRICS = '# HELP vllm:ran Requests.\n# TYPE vllm:ran counter\nvllm:ran_total{model_name="m"} 3.0\n'
 
 
@@ -150,9 +157,11 @@ def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
 @contextlib.contextmanager
 def gateway(fake: FakeVllm, folder: Path, **settings: Any) -> Iterator[str]:
     """A gateway in front of the fake, ready; yields its address."""
-    rows = ({"id": cited, "section": "s", "kind": "morphology", "source": "primer"} for cited in REPORT.citations)
-    write_jsonl(folder / "knowledge" / "passages.jsonl", rows)
-    settings = {"jobs": folder / "jobs", "knowledge": folder / "knowledge", **settings}
+    cited = (
+        Passage(name, "primer", "Section", (), "morphology", f"Text of {name}.", 0, 9) for name in REPORT.citations
+    )
+    Knowledge({passage.id: passage for passage in cited}, (), ()).save(folder / "knowledge")
+    settings = {"jobs": folder / "jobs", "knowledge": folder / "knowledge", "quality": ANY, "page": False, **settings}
     with listening(fake.app()) as upstream:
         app = create_app(GatewaySettings(**settings), [f"{upstream}/v1"], TREE)
         with listening(app) as address:
