@@ -10,6 +10,7 @@ Everything stays on the loopback interface. Set --model to measure your own.
 """
 
 import asyncio
+import itertools
 import json
 import subprocess
 import sys
@@ -24,14 +25,12 @@ from typing import Any
 import httpx
 import numpy as np
 import psutil
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
 from skinr1 import client, config, prompts
 from skinr1.concepts import concepts
 from skinr1.errors import UserError
-from skinr1.images import png_bytes
 from skinr1.progress import progress_bar
 from skinr1.report import structural_tag
 from skinr1.serving.client import with_images
@@ -76,10 +75,12 @@ def untrained(folder: Path, taxonomy: Taxonomy, seed: int) -> Path:
 
 
 def pictures(seed: int) -> Iterator[bytes]:
-    """Pictures without end, each its own."""
-    draw = np.random.default_rng(seed)
-    while True:
-        yield png_bytes(Image.fromarray(draw.integers(0, 255, (112, 112, 3), dtype=np.uint8)))
+    """Rendered pictures without end, each its own; the image gate lets them pass."""
+    clinic = Clinic.load()
+    nodes = [disease.node for disease in clinic.diseases]
+    for number in itertools.count():
+        visit = sample_case(np.random.default_rng([seed, number]), [nodes[number % len(nodes)]], clinic=clinic)
+        yield visit.cases[0].spec.png()
 
 
 @dataclass

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import importlib.util
+import json
 import signal
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from skinr1.serving.client import AsyncClient, Completion, Sampling, request_bod
 from skinr1.serving.envelope import ReportEnvelope
 from skinr1.serving.process import ServeConfig, free_port, start
 from skinr1.taxonomy import Taxonomy
+from tests.skinr1.gateway_rig import ANY
 
 pytestmark = [
     pytest.mark.slow,
@@ -78,7 +80,7 @@ def server(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     folder = tmp_path_factory.mktemp("served")
     port = free_port("127.0.0.1")
     flags = {"model": model, "name": "untrained", "port": port, "dtype": "float32", "enforce_eager": "true"}
-    flags |= {"log": folder / "vllm.log", "jobs": folder / "jobs", "answer_tokens": LONGEST}
+    flags |= {"log": folder / "vllm.log", "jobs": folder / "jobs", "answer_tokens": LONGEST, "quality": json.dumps(ANY)}
     command = [sys.executable, "-m", "skinr1", "serve", *(str(p) for k, v in flags.items() for p in (f"--{k}", v))]
     with open(folder / "gateway.log", "wb") as log:
         running = subprocess.Popen(command, stderr=log)
