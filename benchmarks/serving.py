@@ -28,6 +28,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from data_builders.rendered import Clinic, sample_case
 from skinr1 import client, config, prompts
 from skinr1.concepts import concepts
 from skinr1.errors import UserError
