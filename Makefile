@@ -14,7 +14,7 @@ TORCH_INDEX := https://download.pytorch.org/whl/cpu
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env env-gpu browser demo test lint bench-learning real-data clean
+.PHONY: help env env-gpu browser demo test lint bench-learning bench-ablation real-data clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -65,8 +65,11 @@ lint: env  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy skinr1 data_builders recipes eval benchmarks
 
-bench-learning: env  ## does GRPO lift SFT? the whole pipeline from three seeds (hours)
+bench-learning: env  ## does GRPO lift SFT? three seeds (an hour or two)
 	$(BIN)/python benchmarks/learning.py
+
+bench-ablation: env  ## which part does what: arms, seeds, shifted cases (hours)
+	$(BIN)/python benchmarks/ablation.py
 
 real-data: env  ## the pipeline on the real photographs of PAD-UFES-20 (after make demo)
 	$(BIN)/skinr1 demo --recipes recipes/pad_ufes_20 --output runs/pad_ufes_20
