@@ -1,6 +1,6 @@
 """A model card in Hugging Face's form, filled from the folders of a run: nothing in it is typed by hand.
 
-Front matter: https://huggingface.co/docs/hub/model-cards (``model-index`` after Papers with Code's schema).
+Front matter: as the Hugging Face hub documents model cards (``model-index`` after Papers with Code's schema).
 """
 
 import hashlib

@@ -216,15 +216,16 @@ def test_transformers_and_vllm_agree(
 
 
 def test_kill_of_vllm_is_503_at_once_and_loses_no_batch_job(server: Served) -> None:
-    asked = {f"case-{seed}": client.request([picture(seed)]) for seed in range(8)}
+    asked = {f"case-{seed}": client.request([picture(seed)]) for seed in range(16)}
     with ThreadPoolExecutor(4) as pool, client.Client(server.url) as asking:
         batch = pool.submit(lambda: list(asking.batch(asked)))
-        long = {"model": "untrained", "messages": [], "max_tokens": 3000, "ignore_eos": True}
+        long = {"model": "untrained", "messages": [], "max_tokens": 3000, "ignore_eos": True, "n": 4}
         long["messages"] = [{"role": "user", "content": "Hello"}]
         waiting = pool.submit(
             lambda: (httpx.post(f"{server.url}/v1/chat/completions", json=long, timeout=120), time.monotonic())
         )
         while server.metric("vllm:num_requests_running") < 2:
+            assert not waiting.done() and not batch.done(), "over before vLLM was seen at work"
             time.sleep(0.05)
         server.vllm().send_signal(signal.SIGKILL)
         killed = time.monotonic()
