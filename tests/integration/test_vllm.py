@@ -219,7 +219,7 @@ def test_kill_of_vllm_is_503_at_once_and_loses_no_batch_job(server: Served) -> N
     asked = {f"case-{seed}": client.request([picture(seed)]) for seed in range(16)}
     with ThreadPoolExecutor(4) as pool, client.Client(server.url) as asking:
         batch = pool.submit(lambda: list(asking.batch(asked)))
-        long = {"model": "untrained", "messages": [], "max_tokens": 3000, "ignore_eos": True, "n": 4}
+        long = {"model": "untrained", "messages": [], "max_tokens": 3000, "ignore_eos": True, "n": 32}
         long["messages"] = [{"role": "user", "content": "Hello"}]
         waiting = pool.submit(
             lambda: (httpx.post(f"{server.url}/v1/chat/completions", json=long, timeout=120), time.monotonic())
