@@ -216,22 +216,24 @@ def test_transformers_and_vllm_agree(
 
 
 def test_kill_of_vllm_is_503_at_once_and_loses_no_batch_job(server: Served) -> None:
-    asked = {f"case-{seed}": client.request([picture(seed)]) for seed in range(16)}
-    with ThreadPoolExecutor(4) as pool, client.Client(server.url) as asking:
+    asked = {f"case-{seed}": client.request([picture(seed)]) for seed in range(8)}
+    long = {"model": "untrained", "messages": [{"role": "user", "content": "Hello"}]}
+    long |= {"max_tokens": 3000, "ignore_eos": True}
+
+    def wait() -> tuple[int, float]:
+        response = httpx.post(f"{server.url}/v1/chat/completions", json=long, timeout=120)
+        return response.status_code, time.monotonic()
+
+    with ThreadPoolExecutor(9) as pool, client.Client(server.url) as asking:
         batch = pool.submit(lambda: list(asking.batch(asked)))
-        long = {"model": "untrained", "messages": [], "max_tokens": 3000, "ignore_eos": True, "n": 32}
-        long["messages"] = [{"role": "user", "content": "Hello"}]
-        waiting = pool.submit(
-            lambda: (httpx.post(f"{server.url}/v1/chat/completions", json=long, timeout=120), time.monotonic())
-        )
-        while server.metric("vllm:num_requests_running") < 2:
-            assert not waiting.done() and not batch.done(), "over before vLLM was seen at work"
-            time.sleep(0.05)
+        waiting = [pool.submit(wait) for _ in range(8)]
+        time.sleep(0.5)
         server.vllm().send_signal(signal.SIGKILL)
         killed = time.monotonic()
-        response, answered = waiting.result(60)
-        assert response.status_code == 503
-        assert answered - killed < 2  # the requirement, not a measurement
+        late = [(code, when) for code, when in (one.result(60) for one in waiting) if when > killed + 0.1]
+        assert late, "all were over before vLLM was killed"
+        assert {code for code, _ in late} == {503}
+        assert max(when for _, when in late) - killed < 2  # the requirement, not a measurement
         assert status(f"{server.url}/health") == 200
         wait_ready(server)
         rows = batch.result(300)
