@@ -17,7 +17,7 @@ import httpx
 from pydantic import ValidationError
 
 from skinr1.errors import UserError
-from skinr1.serving.client import LONGEST_PAUSE, RETRY_STATUS
+from skinr1.serving.client import LONGEST_PAUSE, RETRY_STATUS, retry_after
 from skinr1.serving.envelope import ImageInput, ReportEnvelope, ReportRequest
 
 BATCH_BYTES = 12 * 2**20  # of images a job; base64 and JSON add a third, and a body may have 20 MiB
@@ -73,7 +73,7 @@ class _Attempts:
             if isinstance(outcome, httpx.Response):
                 if outcome.is_success:
                     return outcome
-                fault, wait = _fault(outcome), _retry_after(outcome)
+                fault, wait = _fault(outcome), retry_after(outcome)
                 if outcome.status_code not in RETRY_STATUS:
                     raise UserError(fault, address, "Correct the request.")
             else:
@@ -89,11 +89,6 @@ def _fault(response: httpx.Response) -> str:
     except (ValueError, KeyError, TypeError):
         message = response.text
     return f"gateway answered {response.status_code}: {str(message)[:300]}"
-
-
-def _retry_after(response: httpx.Response) -> float:
-    header = response.headers.get("retry-after", "")
-    return float(header) if header.isdigit() else 0.0
 
 
 class Client:

@@ -167,7 +167,7 @@ class AsyncClient:
                 else:
                     if response.is_success:
                         return response
-                    fault, wait = _fault(response), _retry_after(response)
+                    fault, wait = _fault(response), retry_after(response)
                     if response.status_code not in RETRY_STATUS:
                         raise UserError(fault, address, "Correct the request; the server will not take it as it is.")
                 if attempt < self.attempts:
@@ -185,6 +185,7 @@ def _fault(response: httpx.Response) -> str:
     return f"server answered {response.status_code}: {str(message)[:300]}"
 
 
-def _retry_after(response: httpx.Response) -> float:
+def retry_after(response: httpx.Response) -> float:
+    """Seconds that a response asks to wait; 0 where it names none."""
     header = response.headers.get("retry-after", "")
     return float(header) if header.isdigit() else 0.0
