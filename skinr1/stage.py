@@ -99,7 +99,9 @@ def write_manifest(
     notes: Iterable[str] = (),
     usage: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Closes a stage: records what made the folder. Inputs are recorded as name and hash, not as paths.
+    """Closes a stage: records what made the folder, and removes what a killed build of it left half-written.
+
+    Inputs are recorded as name and hash, not as paths.
 
     Args:
         usage: tokens and cost by model, of a stage that asks models.
@@ -116,6 +118,8 @@ def write_manifest(
         "notes": list(notes),
         **({} if usage is None else {"usage": dict(usage)}),
     }
+    for stale in folder.glob(".*.partial"):
+        stale.unlink()
     write_atomic(folder / MANIFEST, json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
     return manifest
 

@@ -50,7 +50,8 @@ def read_group(path: Path, group: int) -> Iterator[dict[str, Any]]:
 class Table:
     """A table being written: a context in which rows are added, and at whose end the files get their names.
 
-    A build that is killed inside leaves the files of before and some ``.partial`` ones, which the next build removes.
+    A build that is killed inside leaves the files of before and some ``.partial`` ones; the stage that comes next
+    removes these as it writes its manifest.
 
     Args:
         kind: the schema's name (:mod:`skinr1.scale.schemas`); needed for Parquet only.

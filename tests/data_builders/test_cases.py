@@ -1,6 +1,5 @@
 """The cases stage: same bytes however it is run, nothing dropped silently, nothing lost when killed."""
 
-import hashlib
 import json
 import os
 import signal
@@ -17,15 +16,11 @@ from skinr1.cases import Role, read_cases
 from skinr1.errors import UserError
 from skinr1.splits import audit
 from skinr1.stage import read_jsonl, read_manifest
+from tests.folders import digests
 
 ROOT = Path(__file__).parents[2]
 PAD = ROOT.parent / "shared" / "data" / "pad_ufes_20"
 SMALL = {"caption_patients": 3, "dense_patients": 6, "sparse_patients": 10, "workers": 1}
-
-
-def digest(folder: Path) -> dict[str, str]:
-    files = sorted(p for p in folder.rglob("*") if p.is_file())
-    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
 def start(output: Path, hash_seed: str = "0", **config) -> subprocess.Popen:
@@ -43,7 +38,7 @@ def test_same_bytes_under_two_hash_seeds_and_any_number_of_workers(tmp_path):
         start(tmp_path / "b", "2", **{**SMALL, "workers": 2}),
     ]
     assert [run.wait(120) for run in runs] == [0, 0]
-    assert digest(tmp_path / "a") == digest(tmp_path / "b") == digest(tmp_path / "here")
+    assert digests(tmp_path / "a") == digests(tmp_path / "b") == digests(tmp_path / "here")
 
 
 def test_what_the_folder_holds(tmp_path):
@@ -80,16 +75,16 @@ def test_killed_build_goes_on_to_the_same_bytes(tmp_path):
     (images / ".half.png.1.partial").write_bytes(b"half")
     for name in ("killed", "whole"):
         build(CasesConfig(output=str(tmp_path / name), **config), progress=False)
-    assert digest(tmp_path / "killed") == digest(tmp_path / "whole")
+    assert digests(tmp_path / "killed") == digests(tmp_path / "whole")
     assert all((images / name).stat().st_mtime_ns == when for name, when in done.items())
 
 
 def test_another_configuration_does_not_reuse_the_folder(tmp_path):
     build(CasesConfig(output=str(tmp_path), **SMALL), progress=False)
-    before = digest(tmp_path)
+    before = digests(tmp_path)
     with pytest.raises(UserError, match="another configuration"):
         build(CasesConfig(output=str(tmp_path), seed=1, **SMALL), progress=False)
-    assert digest(tmp_path) == before
+    assert digests(tmp_path) == before
 
 
 @pytest.fixture

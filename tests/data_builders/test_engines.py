@@ -13,6 +13,7 @@ from skinr1.errors import UserError
 from skinr1.neighbours import locate
 from skinr1.scale import cut, read_rows
 from tests.data_builders.test_trajectories import SIGNS, write_cases
+from tests.folders import digests
 from tests.skinr1.grounded import NEVUS, TREE, case, write_knowledge
 
 COUNT = 3500  # four pieces
@@ -34,17 +35,13 @@ def build(run: Path, output: str, **more) -> None:
     trajectories.build(config, progress=False)
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("engine", ["local", "ray"])
 def test_engines_give_the_same_bytes(run, engine):
     if engine == "ray":
         pytest.importorskip("ray.data", reason="needs skinr1[scale]")
     build(run, engine, engine=engine, workers=2)
-    assert files(run / engine) == files(run / "whole") and len(files(run / "whole")) == 5
+    assert digests(run / engine) == digests(run / "whole") and len(digests(run / "whole")) == 5
 
 
 def test_parquet_holds_the_same_rows(run):
@@ -74,7 +71,7 @@ def test_ten_kills_lose_nothing_and_repeat_nothing(run, monkeypatch):
         kept = found
     assert kept, "no kill met a build at work"
     build(run, "killed")
-    assert files(run / "killed") == files(run / "whole")
+    assert digests(run / "killed") == digests(run / "whole")
 
 
 SMALL = {"caption_patients": 3, "dense_patients": 8, "sparse_patients": 12}
@@ -105,8 +102,5 @@ def test_ray_prepares_the_same_pictures_and_cases(tmp_path):
     for engine in ("local", "ray"):
         config = cases.CasesConfig(output=str(tmp_path / engine), engine=engine, workers=2, **SMALL)
         cases.build(config, progress=False)
-    here, there = (
-        {str(p.relative_to(tmp_path / engine)): p.read_bytes() for p in (tmp_path / engine).rglob("*") if p.is_file()}
-        for engine in ("local", "ray")
-    )
+    here, there = (digests(tmp_path / engine) for engine in ("local", "ray"))
     assert here == there and any(name.endswith(".png") for name in here)

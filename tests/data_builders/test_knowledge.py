@@ -14,6 +14,7 @@ from skinr1.errors import UserError
 from skinr1.knowledge import Knowledge, primer_text
 from skinr1.stage import read_jsonl, read_manifest
 from skinr1.taxonomy import Taxonomy
+from tests.folders import digests
 
 BOOK = """# My book
 
@@ -36,10 +37,6 @@ Back.
 """
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
 def test_primer(tmp_path):
     counts = build(KnowledgeConfig(output=str(tmp_path)))
     assert Knowledge.load(tmp_path) == Knowledge.primer(Taxonomy.load())
@@ -47,7 +44,7 @@ def test_primer(tmp_path):
     assert manifest["counts"] == counts and counts["rejected"] == 0
     assert manifest["taxonomy"] == Taxonomy.load().hash
     assert manifest["licences"] == {"Apache-2.0": counts["passages"]}
-    assert contents(tmp_path).keys() == {
+    assert digests(tmp_path).keys() == {
         *("passages.jsonl", "rules.jsonl", "differentials.jsonl", "figures.jsonl", "rejected.jsonl"),
         *("graph.jsonl", "signs.jsonl", "sources/primer.txt", "manifest.json"),
     }
@@ -170,5 +167,5 @@ def test_same_bytes_whatever_the_hash_seed(tmp_path):
             command = [sys.executable, "-m", "data_builders.knowledge", "--output", str(tmp_path / seed / name), *extra]
             subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True)
     for name in runs:
-        assert contents(tmp_path / "1" / name) == contents(tmp_path / "2" / name)
+        assert digests(tmp_path / "1" / name) == digests(tmp_path / "2" / name)
     assert read_manifest(tmp_path / "1" / "book")["counts"]["differentials"] == 64

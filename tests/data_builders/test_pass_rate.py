@@ -18,6 +18,7 @@ from skinr1.cases import Role
 from skinr1.errors import UserError
 from skinr1.report import Answer, render
 from skinr1.stage import read_jsonl, read_manifest, write_jsonl, write_manifest
+from tests.folders import digests
 from tests.llm_server import FakeModel, completion, error, served
 from tests.skinr1 import sample_report
 from tests.skinr1.grounded import MELANOMA, NEVUS, TREE, case
@@ -85,10 +86,6 @@ def build(run: Path, fake: FakeModel, **more: Any) -> dict[str, int]:
 
 def rows(run: Path, name: str, output: str = "deep/out") -> list[dict[str, Any]]:
     return list(read_jsonl(run / output / f"{name}.jsonl"))
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
 
 
 def test_what_is_always_or_never_right_goes_and_the_counts_stay(run: Path) -> None:
@@ -167,11 +164,11 @@ def test_a_lost_picture_is_rejected_without_its_place(run: Path) -> None:
 def test_same_bytes_whatever_the_concurrency_and_nothing_asked_twice(run: Path) -> None:
     fake = model()
     build(run, fake, concurrency=1)
-    before, calls = contents(run / "deep" / "out"), fake.answered.total()
+    before, calls = digests(run / "deep" / "out"), fake.answered.total()
     build(run, fake, concurrency=16)
-    assert fake.answered.total() == calls == 32 and contents(run / "deep" / "out") == before
+    assert fake.answered.total() == calls == 32 and digests(run / "deep" / "out") == before
     build(run, model(), concurrency=16, cache=str(run / "other"))
-    assert contents(run / "deep" / "out") == before
+    assert digests(run / "deep" / "out") == before
     assert set(before) == {"train.jsonl", "validation.jsonl", "rejected.jsonl", "manifest.json"}
 
 
@@ -197,9 +194,9 @@ def test_after_kill_9_nothing_that_was_kept_is_asked_again(run: Path) -> None:
         subprocess.run(command(run, url), check=True, env={**os.environ, "PYTHONHASHSEED": "2"})
     repeated = sum(count - 1 for count in fake.answered.values())
     assert repeated == answered.total() - known and len(fake.answered) == 32
-    after = contents(run / "deep" / "out")
+    after = digests(run / "deep" / "out")
     build(run, model(), cache=str(run / "calm"))
-    assert contents(run / "deep" / "out") == after
+    assert digests(run / "deep" / "out") == after
 
 
 @pytest.mark.parametrize(

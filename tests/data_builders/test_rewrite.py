@@ -18,6 +18,7 @@ from skinr1.cases import Case, Role
 from skinr1.errors import UserError
 from skinr1.report import parse
 from skinr1.stage import read_jsonl, read_manifest, write_jsonl, write_manifest
+from tests.folders import digests
 from tests.llm_server import BROKEN_JSON, HANG_UP, FakeModel, error, served
 from tests.skinr1.grounded import MELANOMA, NEVUS, TREE, case, tree, write_knowledge
 from tests.skinr1.writing_model import Words, colour_of, pictured, step_of
@@ -72,10 +73,6 @@ def build(run: Path, model: FakeModel, **more: Any) -> dict[str, int]:
 
 def rows(run: Path, name: str, output: str = "out") -> list[dict[str, Any]]:
     return list(read_jsonl(run / output / f"{name}.jsonl"))
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
 
 
 def test_rows_are_conversations_with_provenance_and_record(run: Path) -> None:
@@ -138,8 +135,8 @@ def test_same_answers_same_bytes_whatever_the_concurrency_and_the_faults(run: Pa
         more = options(run, url, concurrency=16, output=str(run / "other"), cache=str(run / "other_cache"))
         rewrite.build(RewriteConfig(**more), progress=False)
     assert noisy.calls > noisy.answered.total() == QUESTIONS
-    assert contents(run / "out") == contents(run / "other")
-    assert set(contents(run / "out")) == {
+    assert digests(run / "out") == digests(run / "other")
+    assert set(digests(run / "out")) == {
         "train.jsonl",
         "validation.jsonl",
         "sentences.jsonl",
@@ -152,11 +149,11 @@ def test_a_second_run_asks_nothing_and_costs_the_same(run: Path) -> None:
     model = FakeModel(Words(WORDS))
     prices = {"m": [1.0, 2.0]}
     build(run, model, prices=prices)
-    calls, before = model.calls, contents(run / "out")
+    calls, before = model.calls, digests(run / "out")
     usage = read_manifest(run / "out")["usage"]["m"]
     assert usage["requests"] == calls == QUESTIONS and usage["cost"] == round(calls * (10 + 2 * 5) / 1e6, 6)
     build(run, model, prices=prices)
-    assert model.calls == calls and contents(run / "out") == before
+    assert model.calls == calls and digests(run / "out") == before
 
 
 def test_trajectories_are_worded_anew(run: Path) -> None:
@@ -265,10 +262,10 @@ def test_after_kill_9_nothing_that_was_kept_is_asked_again(tmp_path: Path, kept:
         subprocess.run(command(tmp_path, url), check=True, env={**os.environ, "PYTHONHASHSEED": "2"})
         repeated = sum(count - 1 for count in model.answered.values())
         assert repeated == answered.total() - known  # only what the kill took
-        after, total = contents(tmp_path / "out"), model.answered.total()
+        after, total = digests(tmp_path / "out"), model.answered.total()
         values = options(tmp_path, url, output=str(tmp_path / "calm"), cache=str(tmp_path / "calm_cache"))
         rewrite.build(RewriteConfig(**values, concurrency=1, prices={"m": [1, 2]}), progress=False)
-        assert contents(tmp_path / "calm") == after
+        assert digests(tmp_path / "calm") == after
     assert model.answered.total() - total == len(model.answered) > 40
 
 

@@ -20,6 +20,7 @@ from skinr1.errors import UserError
 from skinr1.report import parse
 from skinr1.stage import read_jsonl, read_manifest, write_jsonl, write_manifest
 from skinr1.taxonomy import Taxonomy
+from tests.folders import digests
 from tests.skinr1.grounded import MELANOMA, NEVUS, SHOWN, TREE, case, tree, write_knowledge
 
 SIGNS = ("papule", "brown colour", "sharp border")
@@ -206,6 +207,5 @@ def test_same_bytes_under_every_hash_seed(run: Path) -> None:
     for seed in ("0", "4242"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}
         subprocess.run([sys.executable, "-c", BUILD, str(run), f"out-{seed}"], check=True, env=environment)
-        folder = run / f"out-{seed}"
-        contents.append({str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()})
+        contents.append(digests(run / f"out-{seed}"))
     assert len(contents[0]) == 12 and contents[0] == contents[1]

@@ -7,6 +7,7 @@ import pytest
 
 from skinr1.errors import UserError
 from skinr1.stage import read_jsonl, write_jsonl
+from tests.folders import digests
 
 
 def arguments(run: Path, names: list[str], *more: str) -> list[str]:
@@ -32,9 +33,9 @@ def test_three_runs_side_by_side(run, scripts, capsys) -> None:
     for words in ("McNemar", "rendered, not clinical", "base − grpo"):
         assert words in page and words in text, words
     assert "<script" not in page
-    first = {path.name: path.read_bytes() for path in (run / "compare").iterdir()}
+    first = digests(run / "compare")
     scripts["compare"].main(arguments(run, ["base", "sft", "grpo"]))
-    assert {path.name: path.read_bytes() for path in (run / "compare").iterdir()} == first
+    assert digests(run / "compare") == first
 
 
 def test_a_run_does_not_differ_from_itself(run, scripts) -> None:

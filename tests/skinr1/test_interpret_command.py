@@ -15,6 +15,7 @@ from skinr1.predictions import prediction_row
 from skinr1.serving.client import Completion
 from skinr1.stage import write_jsonl, write_manifest
 from skinr1.taxonomy import Taxonomy
+from tests.folders import digests
 from tests.recipes import runs
 
 TREE = Taxonomy.load()
@@ -82,10 +83,10 @@ def test_the_folder_holds_probe_concepts_and_maps(run: Path, capsys: pytest.Capt
     assert made["manifest"]["counts"]["answered"] == 8 and made["manifest"]["counts"]["pool"] == 36
     assert str(run) not in "".join(path.read_text() for path in (run / "out").glob("*.json"))
     assert "Of 1 map" in capsys.readouterr().out
-    before = {path: path.read_bytes() for path in (run / "out").rglob("*") if path.is_file()}
+    before = digests(run / "out")
     (run / "out" / "probe.json").unlink()  # killed before this part
     command.main(arguments(run))
-    assert {path: path.read_bytes() for path in (run / "out").rglob("*") if path.is_file()} == before
+    assert digests(run / "out") == before
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,13 @@ def test_a_broken_manifest_is_one_line(tmp_path: Path, content: bytes):
         read_manifest(tmp_path)
 
 
+def test_what_a_killed_build_left_half_written_is_gone_when_the_stage_closes(tmp_path: Path):
+    (tmp_path / ".train.jsonl.1.partial").write_text("half")
+    (tmp_path / ".note").write_text("not ours")
+    write_manifest(tmp_path, "stage", config={})
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".note", "manifest.json"]
+
+
 def test_a_missing_file_is_one_line(tmp_path: Path):
     with pytest.raises(UserError, match=r"file not found: .*none\.jsonl"):
         list(read_jsonl(tmp_path / "none.jsonl"))
