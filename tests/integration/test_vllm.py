@@ -224,16 +224,20 @@ def test_kill_of_vllm_is_503_at_once_and_loses_no_batch_job(server: Served) -> N
         response = httpx.post(f"{server.url}/v1/chat/completions", json=long, timeout=120)
         return response.status_code, time.monotonic()
 
+    victim = server.vllm()
     with ThreadPoolExecutor(9) as pool, client.Client(server.url) as asking:
         batch = pool.submit(lambda: list(asking.batch(asked)))
         waiting = [pool.submit(wait) for _ in range(8)]
         time.sleep(0.5)
-        server.vllm().send_signal(signal.SIGKILL)
+        victim.suspend()  # on a loaded machine seconds may pass before the next line: nothing ends meanwhile
+        time.sleep(0.5)
+        caught = [one for one in waiting if not one.done()]
+        assert caught, "all were over before vLLM was killed"
         killed = time.monotonic()
-        late = [(code, when) for code, when in (one.result(60) for one in waiting) if when > killed + 0.1]
-        assert late, "all were over before vLLM was killed"
-        assert {code for code, _ in late} == {503}
-        assert max(when for _, when in late) - killed < 2  # the requirement, not a measurement
+        victim.kill()
+        ended = [one.result(60) for one in caught]
+        assert {code for code, _ in ended} == {503}
+        assert max(when for _, when in ended) - killed < 2  # the requirement, not a measurement
         assert status(f"{server.url}/health") == 200
         wait_ready(server)
         rows = batch.result(300)
