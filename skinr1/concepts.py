@@ -40,6 +40,11 @@ def concept(name: str) -> Concept:
     return concepts()[name]
 
 
+def without(name: str) -> str:
+    """How a sign is denied: "no scale", but "not many lesions"."""
+    return f"{'not' if name.startswith(('many ', 'several ')) else 'no'} {name}"
+
+
 @lru_cache(maxsize=1)
 def _by_first_word() -> dict[str, list[tuple[str, str]]]:
     """First word of a label -> (label, concept), longest label first; a label of one word also under its plurals."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from skinr1.cases import Case
-from skinr1.concepts import concepts
+from skinr1.concepts import concepts, without
 from skinr1.knowledge import Knowledge
 from skinr1.taxonomy import Taxonomy
 from skinr1.trajectories import words
@@ -128,7 +128,7 @@ class _Reader:
             sources = passages if passage is None else (passage,)
             for sign in clause.signs:
                 if sign.concept in names and not any(self._says(p, about, sign, clause) for p in sources):
-                    yield f"passage does not say so: {'no ' if sign.denied else ''}{sign.concept}"
+                    yield f"passage does not say so: {without(sign.concept) if sign.denied else sign.concept}"
             if passage is not None and not names and not self._quotes(clause, passage, about):
                 yield f"passage is cited for nothing: {passage}"
         for name, nodes in clause.names:

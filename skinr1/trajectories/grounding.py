@@ -8,6 +8,7 @@ a step's words name exactly the signs, diagnoses and passages that it claims. Te
 from collections.abc import Iterator, Sequence
 
 from skinr1.cases import Case
+from skinr1.concepts import without
 from skinr1.knowledge import Knowledge
 from skinr1.taxonomy import Taxonomy
 from skinr1.trajectories.evidence import Ungrounded, truth_node
@@ -103,7 +104,7 @@ def _text_faults(step: Step, read: Sequence[Sentence], trajectory: Trajectory, t
     said = {(sign.concept, not sign.denied) for clause in clauses for sign in clause.signs}
     meant = _meant(step)
     if said != meant:
-        odd = sorted(f"{'' if present else 'no '}{name}" for name, present in said ^ meant)
+        odd = sorted(name if present else without(name) for name, present in said ^ meant)
         yield f"words and claims differ: {', '.join(odd)}"
     named = [name for clause in clauses for name in clause.names]
     wanted = _wanted(step, trajectory)

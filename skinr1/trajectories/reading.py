@@ -31,6 +31,8 @@ _DENIES_NAME = re.compile(
     r"\b(?:no|not|without|never|neither|nor|absent|cannot|unlikely|unlike|exclude[sd]?|against|over|than|instead of)\b"
     r"|n't\b"
 )
+# Abbreviations of diagnoses that are words or units as well name a diagnosis in capitals only: "6 mm", "an ulcer".
+_CAPITALS_ONLY = frozenset(["ad", "am", "an", "em", "ich", "let", "mac", "mis", "mm", "pan", "ten", "ups"])
 _LATE = re.compile(r"\b(?:not|never)\b(?! (?:only|always|typical|usual|common)\b)")
 
 
@@ -124,12 +126,13 @@ class _Span:
 
 
 def _read(text: str, taxonomy: Taxonomy) -> Clause:
-    low = text.lower()
+    low = "".join(lower if len(lower := letter.lower()) == 1 else letter for letter in text)  # of the same length
     citations = list(CITATION.finditer(low))
     for match in citations:
         low = low[: match.start()] + " " * len(match.group()) + low[match.end() :]
     words = list(_WORD.finditer(low))
-    spans = _spans(words, taxonomy)
+    small = {w.start() for w in words if w.group() in _CAPITALS_ONLY and not text[w.start() : w.end()].isupper()}
+    spans = [span for span in _spans(words, taxonomy) if span.start not in small or isinstance(span.term, str)]
     plain, at = "", 0
     for span in spans:  # a diagnosis is hidden from the reader of signs, a synonym becomes the sign's name
         plain += low[at : span.start] + (span.term if isinstance(span.term, str) else "\u00b7")

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 
-from skinr1.concepts import concept
+from skinr1.concepts import concept, without
 from skinr1.report import Report
 from skinr1.seven_point import THRESHOLD, Checklist
 from skinr1.trajectories.evidence import Reason, View
@@ -27,7 +27,7 @@ def citations(steps: Sequence[Step]) -> tuple[str, ...]:
 
 def finding(word: str, names: Sequence[str], absent: bool = False) -> Step:
     """Signs that are annotated; annotators did not go by the label, so the step did not see the answer."""
-    text = f"{word}: {', '.join(f'no {name}' if absent else name for name in names)}."
+    text = f"{word}: {', '.join(map(without, names) if absent else names)}."
     claims = tuple(Claim("absent" if absent else "present", name) for name in names)
     return Step(text, "finding", "annotation", False, claims=claims)
 
@@ -83,7 +83,7 @@ def considered(view: View, rival: Textbook, reason: Reason, level: str | None = 
     lead = "Considered" if level is None else f"{_capital(view.name(level))}: considered"
     text = (
         f"{lead} {view.name(rival.node)} [{passage}]: shares {', '.join(names)}; "
-        f"against it{cited}: {'no ' if absent else ''}{sign}."
+        f"against it{cited}: {without(sign) if absent else sign}."
     )
     common = [claim for name in names for claim in suggests(rival, name, passage)]
     kind: StepKind = "comparison" if level is None else "level"

@@ -166,6 +166,7 @@ def test_names_are_found_by_alias_and_in_the_plural_and_signs_are_no_names() -> 
         "plaque   psoriasis",
     )
     assert diagnoses_named("plaque, warty surface, red colour", SHIPPED) == ()
+    assert diagnoses_named("An ulcer of 6 mm; ten more, let alone MM and AN", SHIPPED) == ("mm", "an")
 
 
 @settings(deadline=None)

@@ -144,7 +144,7 @@ def test_description_tells_the_signs_group_by_group_and_never_the_disease(book) 
     made = of_kind(book, "description")
     assert made.text == (
         "Form: papule. Colour: brown colour. Border: sharp border. "
-        "Looked for: no macule, no several colours, no warty surface."
+        "Looked for: no macule, not several colours, no warty surface."
     )
     assert made.report.nodes() == () and (made.report.condition, made.report.advice) == (None, "none")
     assert made.report.findings == ("papule", "brown colour", "sharp border")
