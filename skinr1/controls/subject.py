@@ -52,9 +52,16 @@ class Subject:
         """The model's own answers."""
         return Seen(columns_of([outcome for _, outcome in self.setting.answered], self.taxonomy), self.tree)
 
-    def keep(self, name: str, answers: Mapping[str, Completion], note: str) -> Seen:
-        """Writes the answers to all answered cases as predictions of a control, and returns what the metrics see."""
-        rows = [prediction_row(case, answers[case.case_id], self.taxonomy) for case in self.answered]
+    def keep(
+        self, name: str, answers: Mapping[str, Completion], note: str, cases: Sequence[Case] | None = None
+    ) -> Seen:
+        """Writes answers to the answered cases, or to those given, as predictions of a control.
+
+        Returns:
+            What the metrics see of them.
+        """
+        asked = self.answered if cases is None else cases
+        rows = [prediction_row(case, answers[case.case_id], self.taxonomy) for case in asked]
         folder = self.output / name.replace(" ", "_")
         write_jsonl(folder / PREDICTIONS, rows)
         write_manifest(

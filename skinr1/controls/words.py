@@ -12,6 +12,7 @@ MAJORITY, DRAWN, METADATA, PROBE = "training majority", "training frequencies", 
 BLIND = (MAJORITY, DRAWN, METADATA)
 USES, NOT_SHOWN, MISLED, UNKNOWN = "uses the image", "no use of the image shown", "misled by the image", "not known"
 FEW_VALID = 0.5
+LEVEL_OF_TEST = 0.05
 
 Row = Mapping[str, Any]
 
@@ -46,6 +47,44 @@ def words(rows: Sequence[Row]) -> list[str]:
     if PROBE in named:
         found.append(_probe(named[PROBE]))
     return found
+
+
+def centre_words(found: Sequence[Row]) -> list[str]:
+    """What the vision tower knows of each way to tell sources apart, one sentence each."""
+    return [_not_computed(row) if "why" in row else _centre(row) for row in found]
+
+
+def option_words(found: Row) -> str:
+    """What the order of the options does, in one sentence."""
+    size, p = found["size"], found["p_place"]
+    by_place = ", ".join(f"{found[f'right_in_place_{at}']['value']:.2f}" for at in range(1, size + 1))
+    matters = "matters" if p < LEVEL_OF_TEST else "is not shown to matter"
+    same = show(found["same_in_every_order"])
+    return (
+        f"Of {size} options it names the same in every order in {same} of {found['cases']} choice questions; where the "
+        f"true one stands {matters} (right in place 1 to {size}: {by_place}; Cochran's Q, p {p:.2g})."
+    )
+
+
+def _not_computed(row: Row) -> str:
+    return f"Whether the vision tower knows the {row['attribute']} is not computable: {row['why']}."
+
+
+def _centre(row: Row) -> str:
+    name = row["attribute"]
+    near = {
+        1: f"Neighbours in the vision tower share the diagnosis group rather than the {name}",
+        0: f"Neighbours in the vision tower are not shown to prefer the diagnosis group or the {name}",
+        -1: f"Neighbours in the vision tower share the {name} rather than the diagnosis group",
+    }[side(row["index_minus_chance"])]
+    read = {
+        1: f"reads the diagnosis group better than the {name}",
+        0: "is not shown to read one better than the other",
+        -1: f"reads the {name} better than the diagnosis group",
+    }[side(row["kappa_of_diagnosis_minus_centre"])]
+    index = f"robustness index {show(row['robustness_index'])}, by chance {show(row['index_by_chance'])}"
+    kappas = f"kappa {show(row['kappa_of_diagnosis'])} and {show(row['kappa_of_centre'])}"
+    return f"{near} ({index}); a linear classifier {read} ({kappas})."
 
 
 def _named(rows: Sequence[Row]) -> dict[str, Row]:

@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,60 +12,72 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skinr1.cases import Case, Role
+from skinr1.cases import Case, Role, read_cases
 from skinr1.errors import UserError
 from skinr1.metrics import read_outcomes
+from skinr1.predictions import prediction_row
+from skinr1.serving.client import Completion
 from skinr1.stage import write_jsonl, write_manifest
 from skinr1.taxonomy import Taxonomy
 from tests.eval.conftest import load
 from tests.folders import digests
 from tests.llm_server import FakeModel, error, served
-from tests.recipes.runs import MELANOMA, NEVUS, answer
+from tests.recipes.runs import MELANOMA, NEVUS, answer, write_base
 
 TREE = Taxonomy.load()
 TESTED, TRAINED = 40, 60
-
-
-def picture_of(body: dict[str, Any]) -> np.ndarray | None:
-    """The first picture of a request."""
-    for part in body["messages"][-1]["content"]:
-        if part["type"] == "image_url":
-            data = base64.b64decode(part["image_url"]["url"].partition(",")[2])
-            return np.asarray(Image.open(io.BytesIO(data)), dtype=float)
-    return None
+# Each has a colour of its own on the pictures, and an age of its own for most patients.
+NODES = (
+    NEVUS,
+    MELANOMA,
+    "inflammatory/eczematous/dermatitis/nummular_eczema",
+    "infectious/viral/papillomavirus/common_wart",
+)
+AGES = (20, 40, 60, 80)
 
 
 def looks(body: dict[str, Any]) -> str:
-    """Red is melanoma; without a picture it says nothing that counts."""
-    pixels = picture_of(body)
-    if pixels is None:
-        return "I see no picture."
-    return answer(MELANOMA if pixels[..., 0].mean() > pixels[..., 2].mean() else NEVUS)
+    """Goes by the colour of the picture; without one it says nothing that counts."""
+    for part in body["messages"][-1]["content"]:
+        if part["type"] == "image_url":
+            data = base64.b64decode(part["image_url"]["url"].partition(",")[2])
+            red, green, blue = np.asarray(Image.open(io.BytesIO(data)), dtype=float).mean(axis=(0, 1))
+            if max(red, green, blue) - min(red, green, blue) < 40:
+                return answer(NODES[3])
+            return answer(NODES[int(np.argmax([red, green, blue]))])
+    return "I see no picture."
 
 
 def reads(body: dict[str, Any]) -> str:
-    """Goes by the age it is told."""
+    """Goes by the age that it is told."""
     found = re.search(r"age (\d+)", body["messages"][-1]["content"][-1]["text"])
-    return answer(MELANOMA if found and int(found[1]) > 50 else NEVUS)
+    return answer(NODES[AGES.index(int(found[1]))]) if found else "How old?"
+
+
+def takes_the_first(body: dict[str, Any]) -> str:
+    """Names the first option of a choice; else goes by the colour."""
+    found = re.search(r"One of these is the diagnosis: ([^;]+);", body["messages"][-1]["content"][-1]["text"])
+    return answer(next(node for node in NODES if TREE.node(node).name == found[1])) if found else looks(body)
 
 
 def write_cases(folder: Path) -> None:
-    """Melanomas are red and old, nevi blue and young, with one in five the other way round in age."""
+    """One in five has the age of another diagnosis; two sources, and all pictures of the second are brighter."""
     (folder / "images").mkdir(parents=True)
     rows = []
     for n in range(TESTED + TRAINED):
-        melanoma = n % 2 == 1
-        pixels = np.random.default_rng(n).integers(60, 120, (56, 56, 3), dtype=np.uint8)
-        pixels[..., 0 if melanoma else 2] += 80
-        Image.fromarray(pixels).save(folder / "images" / f"{n}.png")
+        kind = n % 4
+        pixels = np.random.default_rng(n).integers(60, 120, (56, 56, 3), dtype=np.uint8) + 40 * (n // 4 % 2)
+        if kind < 3:
+            pixels[..., kind] += 80
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / "images" / f"{n}.png")
         case = Case(
             case_id=f"c{n:03}",
-            source="test",
+            source=("clinic", "street")[n // 4 % 2],
             images=(f"images/{n}.png",),
             role=Role.SPARSE,
-            diagnoses=(MELANOMA if melanoma else NEVUS,),
+            diagnoses=(NODES[kind],),
             patient_id=f"p{n:03}",
-            age=(70 if melanoma else 30) if n % 5 else (30 if melanoma else 70),
+            age=AGES[kind] if n % 5 else AGES[(kind + 1) % 4],
             licence="CC0",
             split="test" if n < TESTED else "train",
         )
@@ -87,67 +98,95 @@ def run(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ask(run: Path, scripts: dict[str, ModuleType]) -> Iterator[Any]:
+def ask(run: Path, scripts: dict[str, ModuleType]) -> Any:
     """Has a model predict, then runs the controls on it; returns what they found."""
 
-    def go(model: FakeModel, name: str) -> dict[str, Any]:
+    def go(answers: Any, name: str, *more: str) -> tuple[dict[str, Any], FakeModel]:
+        model = FakeModel(answers, names=(name,))
         with served(model) as url:
             common = [f"--model={name}", f"--url={url}"]
             predictions = [f"--cases={run / 'cases'}", f"--output={run / 'predictions' / name}"]
             scripts["predict"].main([*common, *predictions])
-            scripts["controls"].main([*common, f"--run={run}", "--resamples=200"])
-        return json.loads((run / "controls" / name / "controls.json").read_text())
+            model.asked.clear()
+            scripts["controls"].main([*common, f"--run={run}", "--resamples=200", *more])
+        return json.loads((run / "controls" / name / "controls.json").read_text()), model
 
-    yield go
+    return go
+
+
+def named(found: dict[str, Any]) -> dict[str, Any]:
+    return {row["name"]: row for row in found["rows"]}
 
 
 def test_a_model_that_looks_is_told_from_one_that_reads(ask: Any, run: Path, capsys: pytest.CaptureFixture) -> None:
-    found = {name: ask(FakeModel(look, names=(name,)), name) for name, look in (("looks", looks), ("reads", reads))}
-    assert found["looks"]["verdict"] == "uses the image"
-    assert found["reads"]["verdict"] == "no use of the image shown"
-    rows = {row["name"]: row for row in found["looks"]["rows"]}
+    looked, _ = ask(looks, "looks")
+    assert looked["verdict"] == "uses the image"
+    rows = named(looked)
     assert rows["model"]["top1"]["value"] == 1 and rows["no image"]["valid_report_rate"]["value"] == 0
-    assert 0.2 < rows["shuffled image"]["top1"]["value"] < 0.8
-    assert rows["metadata only"]["top1"]["value"] == 0.8 and rows["training majority"]["top1"]["value"] == 0.5
-    same = {row["name"]: row for row in found["reads"]["rows"]}["shuffled image"]
-    assert same["beside"]["same_diagnosis"]["value"] == 1 and same["model_minus"]["top1"]["value"] == 0
-    assert "not shown to differ from that of metadata only" in found["reads"]["words"]
+    assert rows["shuffled image"]["top1"]["value"] < 0.5
+    assert rows["metadata only"]["top1"]["value"] == 0.8 and rows["training majority"]["top1"]["value"] == 0.25
+    assert looked["options"]["same_in_every_order"]["value"] == 1 and looked["options"]["p_place"] == 1
     out = capsys.readouterr().out
-    assert "The model uses the image" in out and "shuffled image" in out
+    assert "The model uses the image" in out and "shuffled image" in out and "Not run: linear probe" in out
     for control in ("no_image", "shuffled_image", "training_majority", "training_frequencies", "metadata_only"):
         assert len(read_outcomes(run / "controls" / "looks" / control, TREE)) == TESTED
     manifest = (run / "controls" / "looks" / "manifest.json").read_text()
     assert json.loads(manifest)["counts"]["train"] == TRAINED and str(run) not in manifest
 
+    read, _ = ask(reads, "reads", "--choice_cases=0")
+    assert read["verdict"] == "no use of the image shown" and read["options"] is None
+    same = named(read)["shuffled image"]
+    assert same["beside"]["same_diagnosis"]["value"] == 1 and same["model_minus"]["top1"]["value"] == 0
+    assert "not shown to differ from that of metadata only" in read["words"]
+    assert "option order: too few diagnoses" in read["words"]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_base(tmp_path_factory.mktemp("model") / "base", "qwen2_5_vl")
+
+
+def test_the_vision_tower_is_probed_and_the_order_of_options_found_out(ask: Any, run: Path, weights: Path) -> None:
+    found, model = ask(takes_the_first, "first", f"--weights={weights}")
+    assert found["not_run"] == [] and model.calls == TESTED + 4 * TESTED + 4
+    assert found["options"]["named_in_place_1"]["value"] == 1 and found["options"]["p_place"] < 1e-6
+    assert "where the true one stands matters" in found["words"]
+    assert named(found)["linear probe"]["top1"]["n"] == TESTED
+    source, modality = found["centres"]
+    assert source["values"] == ["clinic", "street"] and source["robustness_index"]["n"] == TESTED
+    assert source["kappa_of_centre"]["value"] > 0.5  # brightness is there to be read, even by untrained weights
+    assert modality == {"attribute": "modality", "why": "fewer than two values, none known"}
+    before = digests(run / "controls")
+    again, model = ask(takes_the_first, "first", f"--weights={weights}")
+    assert again == found and model.calls == 0 and digests(run / "controls") == before
+
 
 def test_a_run_that_is_cut_off_asks_nothing_twice(ask: Any, run: Path) -> None:
-    model = FakeModel(looks, names=("m",))
-    ask(model, "m")
-    whole = digests(run / "controls")
-    own, exchanged, unseen = TESTED, TESTED, 2  # without a picture only two ages are left to ask about
-    assert model.calls == own + exchanged + unseen
+    _, model = ask(looks, "m", "--choice_cases=0")
+    exchanged, unseen = TESTED, 4  # without a picture only four ages are left to ask about
+    assert model.calls == exchanged + unseen and set(model.asked.values()) == {1}
     journal = run / "controls" / "m" / "journal.jsonl"
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join(lines[:30]) + lines[30][:20])  # killed while it wrote
-    again = FakeModel(looks, names=("m",))
-    ask(again, "m")
-    assert again.calls == exchanged + unseen - 30  # the predictions are a stage of their own, and finished
-    assert {name: digest for name, digest in digests(run / "controls").items() if "journal" not in str(name)} == {
-        name: digest for name, digest in whole.items() if "journal" not in str(name)
-    }
+    whole = {name: digest for name, digest in digests(run / "controls").items() if "journal" not in str(name)}
+    _, again = ask(looks, "m", "--choice_cases=0")
+    assert again.calls == exchanged + unseen - 30
+    assert {name: digest for name, digest in digests(run / "controls").items() if "journal" not in str(name)} == whole
 
 
-def test_without_a_server_the_verdict_is_open(ask: Any, run: Path, scripts: dict[str, ModuleType]) -> None:
-    ask(FakeModel(looks, names=("m",)), "m")
-    scripts["controls"].main([f"--run={run}", "--model=m", f"--output={run / 'unasked'}", "--resamples=20"])
-    found = json.loads((run / "unasked" / "controls.json").read_text())
-    assert found["verdict"] == "not known"
-    names = [row["name"] for row in found["rows"]]
-    assert names == ["model", "training majority", "training frequencies", "metadata only"]
+def test_without_a_server_the_verdict_is_open(run: Path, scripts: dict[str, ModuleType]) -> None:
+    cases = [case for case in read_cases(run / "cases") if case.split == "test"]
+    rows = [prediction_row(case, Completion(answer(case.diagnoses[0]), "stop"), TREE) for case in cases]
+    write_jsonl(run / "predictions" / "m" / "predictions.jsonl", rows)
+    write_manifest(run / "predictions" / "m", "predict", config={})
+    scripts["controls"].main([f"--run={run}", "--model=m", "--resamples=20"])
+    found = json.loads((run / "controls" / "m" / "controls.json").read_text())
+    assert found["verdict"] == "not known" and len(found["not_run"]) == 2
+    assert list(named(found)) == ["model", "training majority", "training frequencies", "metadata only"]
 
 
 def test_what_cannot_be_repeated_is_refused(ask: Any, run: Path, scripts: dict[str, ModuleType]) -> None:
-    ask(FakeModel(reads, names=("m",)), "m")
+    ask(reads, "m", "--choice_cases=0")
     command = [f"--run={run}", "--model=m", f"--output={run / 'refused'}"]
     with (
         served(FakeModel(reads, faults=[error(400, "at most 0 image(s)")], names=("m",))) as url,
