@@ -18,7 +18,8 @@ MODEL = "model"
 
 def shown(tree: Tree) -> list[Metric]:
     """The metrics of a row, as the catalogue has them; a tree of one level has no second."""
-    return [metric for metric in catalogue(tree) if metric.name in SHOWN]
+    found = {metric.name: metric for metric in catalogue(tree)}
+    return [found[name] for name in SHOWN if name in found]
 
 
 def rows(own: Seen, controls: Mapping[str, Seen], resamples: int = RESAMPLES, seed: int = SEED) -> list[dict[str, Any]]:

@@ -59,10 +59,11 @@ def option_words(found: Row) -> str:
     size, p = found["size"], found["p_place"]
     by_place = ", ".join(f"{found[f'right_in_place_{at}']['value']:.2f}" for at in range(1, size + 1))
     matters = "matters" if p < LEVEL_OF_TEST else "is not shown to matter"
-    same = show(found["same_in_every_order"])
+    same, none = show(found["same_in_every_order"]), show(found["none_named"])
     return (
-        f"Of {size} options it names the same in every order in {same} of {found['cases']} choice questions; where the "
-        f"true one stands {matters} (right in place 1 to {size}: {by_place}; Cochran's Q, p {p:.2g})."
+        f"Of {size} options it names the same in every order in {same} of {found['cases']} choice questions, and none of "
+        f"them in {none} of its answers; where the true one stands {matters} (right in place 1 to {size}: {by_place}; "
+        f"Cochran's Q, p {p:.2g})."
     )
 
 

@@ -49,7 +49,7 @@ class Study:
     def activations(self, cases: Sequence[Case], watch: Watch, name: str) -> NDArray[np.float64]:
         """(cases, width of the layer) mean activations; ``name`` is what the progress bar says."""
         new = [case for case in cases if case.case_id not in self._known]
-        for case in watch(new, description=name):
+        for case in watch(new, description=name) if new else ():
             self._known[case.case_id] = self.scorer.embedding(self.setting.pictures(case), self.layer)
         return np.stack([self._known[case.case_id] for case in cases])
 
