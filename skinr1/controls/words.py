@@ -61,8 +61,8 @@ def option_words(found: Row) -> str:
     matters = "matters" if p < LEVEL_OF_TEST else "is not shown to matter"
     same, none = show(found["same_in_every_order"]), show(found["none_named"])
     return (
-        f"Of {size} options it names the same in every order in {same} of {found['cases']} choice questions, and none of "
-        f"them in {none} of its answers; where the true one stands {matters} (right in place 1 to {size}: {by_place}; "
+        f"Of {size} options it names the same in every order in {same} of {found['cases']} choice questions, and none "
+        f"in {none} of its answers; where the true one stands {matters} (right in place 1 to {size}: {by_place}; "
         f"Cochran's Q, p {p:.2g})."
     )
 

@@ -38,9 +38,9 @@ def controls(found: Mapping[str, Any] | None) -> Section:
         *_order(found.get("options")),
         *_centres(found.get("centres") or ()),
     )
-    return Section(
-        section.id, section.title, text=tuple(sentences[:1]), points=tuple(sentences[1:]), plots=(plot,), tables=tables
-    )
+    more = (Section("controls-numbers", "The model against each control", tables=tables),) if tables else ()
+    text, points = tuple(sentences[:1]), tuple(sentences[1:])
+    return Section(section.id, section.title, text=text, points=points, plots=(plot,), parts=more)
 
 
 def _differences(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Iterator[Table]:
