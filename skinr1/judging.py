@@ -6,8 +6,9 @@ several times, and a verdict needs more than half of the votes. What it does not
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -149,51 +150,52 @@ def metrics(judged: Mapping[str, Judged]) -> tuple[Metric, ...]:
     is a class of its own there, which the checker never gives, and so counts as disagreement.
     """
 
-    def over(row: Any, missing: Sequence[float]) -> Any:
-        def statistics(seen: Seen) -> Counted:
-            found = [row(judged[case]) if case in judged else missing for case in seen.columns.case_id.tolist()]
-            sums = np.array(found, dtype=np.float64)
-            return Counted(sums, sums.any(axis=1))
-
-        return statistics
-
-    rates, shares = over(_counts, (0, 0, 0, 0, 1)), ("supported", "contradicted", "no_verdict", "grounded")
-    kappa, alpha = over(_pairs, np.zeros(9)), over(_coincidences, np.zeros(len(JUDGEMENTS) ** 2))
-    made = [
-        Metric(f"{name}_sentence_rate", rates, lambda sums, at=at: ratio(sums[..., [at, 4]]))
-        for at, name in enumerate(shares)
-    ]
-    difference = Metric("supported_minus_grounded", rates, _difference, bounded=False)
+    rates = partial(_over, judged, _counts, [0, 0, 0, 0, 1])
+    kappa, alpha = (partial(_over, judged, row, [0.0] * 9) for row in (_pairs, _coincidences))
+    shares = ("supported", "contradicted", "no_verdict", "grounded")
     return (
-        *made,
-        difference,
+        *(Metric(f"{name}_sentence_rate", rates, partial(_share, at)) for at, name in enumerate(shares)),
+        Metric("supported_minus_grounded", rates, _difference, bounded=False),
         Metric("kappa_with_checker", kappa, cohen_kappa, bounded=False),
         Metric("alpha_of_votes", alpha, krippendorff_alpha, bounded=False),
     )
+
+
+def _over(
+    judged: Mapping[str, Judged], row: Callable[[Judged], Sequence[float]], missing: Sequence[float], seen: Seen
+) -> Counted:
+    """A row of sums for each case of a run; ``missing`` is that of one without a valid answer."""
+    found = [row(judged[case]) if case in judged else missing for case in seen.columns.case_id.tolist()]
+    sums = np.array(found, dtype=np.float64)
+    return Counted(sums, np.asarray(sums.any(axis=1)))
+
+
+def _share(at: int, sums: Array) -> Array:
+    return ratio(sums[..., [at, 4]])
 
 
 def _difference(sums: Array) -> Array:
     return ratio(sums[..., [0, 4]]) - ratio(sums[..., [3, 4]])
 
 
-def _counts(one: Judged) -> tuple[int, ...]:
+def _counts(one: Judged) -> Sequence[float]:
     """Sentences supported, contradicted, without a verdict, grounded, and all."""
     counts = Counter(one.verdicts)
     found = (counts[verdict] for verdict in (SUPPORTED, CONTRADICTED, NO_VERDICT))
     return (*found, sum(one.reasoning.grounded), len(one.verdicts))
 
 
-def _pairs(one: Judged) -> Array:
-    """(9,) judge x checker over supported, not, no verdict."""
+def _pairs(one: Judged) -> list[float]:
+    """[9] judge x checker over supported, not, no verdict."""
     table = np.zeros((3, 3))
     for verdict, grounded in zip(one.verdicts, one.reasoning.grounded, strict=True):
         table[{SUPPORTED: 0, NO_VERDICT: 2}.get(verdict, 1), 0 if grounded else 1] += 1
-    return table.ravel()
+    return list(table.ravel())
 
 
-def _coincidences(one: Judged) -> Array:
+def _coincidences(one: Judged) -> list[float]:
     votes = [[JUDGEMENTS.index(vote) for vote in one.cast(at)] for at in range(len(one.reasoning.texts))]
-    return coincidences(votes, len(JUDGEMENTS)).sum(axis=0)
+    return list(coincidences(votes, len(JUDGEMENTS)).sum(axis=0))
 
 
 def confusion(judged: Iterable[Judged]) -> dict[str, dict[str, int]]:

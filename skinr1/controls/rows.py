@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from skinr1.metrics.catalogue import HIERARCHICAL_F, TOP1, VALID, Metric, Seen, catalogue, mean
 from skinr1.metrics.estimate import estimates, paired_differences
 from skinr1.metrics.statistics import RESAMPLES, SEED, Array
-from skinr1.metrics.tree import NONE, Tree
+from skinr1.metrics.tree import NONE, Nodes, Tree
 
 # Balanced beside plain accuracy: a prior does well on what is frequent.
 SHOWN = (TOP1.name, HIERARCHICAL_F.name, "level_2_balanced_accuracy", VALID.name)
@@ -36,7 +37,7 @@ def rows(own: Seen, controls: Mapping[str, Seen], resamples: int = RESAMPLES, se
     found: list[dict[str, Any]] = [{"name": MODEL, **_numbers(metrics, own, resamples, seed)}]
     for name, control in controls.items():
         difference = paired_differences(metrics, own, control, resamples, seed)
-        same = mean("same_diagnosis", lambda seen, said=control.columns.said: same_diagnosis(seen, said))
+        same = mean("same_diagnosis", partial(same_diagnosis, control.columns.said))
         found.append(
             {
                 "name": name,
@@ -48,7 +49,7 @@ def rows(own: Seen, controls: Mapping[str, Seen], resamples: int = RESAMPLES, se
     return found
 
 
-def same_diagnosis(own: Seen, said: Any) -> Array:
+def same_diagnosis(said: Nodes, own: Seen) -> Array:
     """(n,) 1 where both give the same node, 0 where not, NaN where the model gave none."""
     return np.where(own.silent, np.nan, (own.columns.said == said) & (said != NONE))
 
