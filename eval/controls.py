@@ -26,7 +26,7 @@ from skinr1.controls.asked import Asked, Interview, Round
 from skinr1.controls.exchange import exchanged, without_images
 from skinr1.controls.report import table
 from skinr1.controls.rows import rows
-from skinr1.controls.subject import ENTIRE, Subject
+from skinr1.controls.subject import Subject
 from skinr1.controls.vision import Tower
 from skinr1.controls.words import NO_IMAGE, PROBE, SHUFFLED, centre_words, option_words, verdict, words
 from skinr1.interpret.setting import read_setting
@@ -73,7 +73,7 @@ class Arguments:
 
 def read_subject(args: Arguments, taxonomy: Taxonomy) -> Subject:
     """Raises UserError for predictions or cases that are missing or do not belong together."""
-    setting = read_setting(args.cases or args.run / "cases", args.predictions, taxonomy, ENTIRE)
+    setting = read_setting(args.cases or args.run / "cases", args.predictions, taxonomy)
     output = args.output or args.run / "controls" / args.model
     return Subject(setting, taxonomy, Tree(taxonomy), args.seed, output)
 
@@ -123,19 +123,24 @@ def ask(
 def run(args: Arguments, subject: Subject) -> dict[str, Any]:
     """All controls that the arguments allow: the content of controls.json."""
     controls, order, centres, missing = dict[str, Seen](), None, list[dict[str, Any]](), list[str]()
-    with server(args, subject) as url, progress_bar() as progress:
+    with server(args, subject) as url:
         if url:
-            controls, order = ask(args, url, subject, progress)
+            with progress_bar() as progress:
+                controls, order = ask(args, url, subject, progress)
+            if order is None:
+                missing.append(f"{options.NAME}, too few diagnoses that exclude each other, or --choice_cases 0")
         else:
-            missing.append(f"{NO_IMAGE}, {SHUFFLED}, {options.NAME}: no --url and no --weights")
+            missing.append(f"{NO_IMAGE}, {SHUFFLED} and {options.NAME}, neither --url nor --weights given")
+    if not subject.train:
+        missing.append("all that learn from training cases: the split train has none with one diagnosis")
+    else:
         controls |= subject.unseeing()
-        if args.weights:
-            tower = Tower(args.weights, args.pool, args.layer, args.dtype)
+    if subject.train and args.weights:
+        tower = Tower(args.weights, args.pool, args.layer, args.dtype)
+        with progress_bar() as progress:
             controls[PROBE], centres = tower.look(subject, progress.track)
-        else:
-            missing.append(f"{PROBE}, centres: no --weights")
-    if url and order is None:
-        missing.append(f"{options.NAME}: too few diagnoses that exclude each other, or --choice_cases 0")
+    elif subject.train:
+        missing.append(f"{PROBE} and sources, no --weights given")
     made = rows(subject.own, controls, args.resamples, args.seed)
     told = [*words(made), *([option_words(order)] if order else []), *centre_words(centres)]
     told += [f"Not run: {'; '.join(missing)}."] if missing else []

@@ -56,6 +56,9 @@ class Arguments:
     cache: Path | None = field(default=None, metadata={"help": "Keeps every answer; default: RUN/judge/cache."})
     limit: int | None = field(default=None, metadata={"help": "Only the first cases, in order of id."})
     votes: int = field(default=3, metadata={"help": "Votes on a reasoning; an odd number."})
+    structured: bool = field(
+        default=True, metadata={"help": "Force the form by a JSON schema; false for an endpoint that refuses it."}
+    )
     temperature: float = field(default=0.7, metadata={"help": "Of the votes; 0 allows one vote only."})
     max_tokens: int = field(default=1000, metadata={"help": "Of one vote; a longer one is no verdict."})
     concurrency: int = field(default=16, metadata={"help": "Requests under way at once."})
@@ -99,7 +102,7 @@ async def judged(
     asker = Asker("judge", args.judge, args.max_tokens, args.temperature, args.seed)
     async with Endpoint(args.url, key, attempts=args.attempts) as endpoint:
         client = Client(endpoint, Cache(args.cache or args.run / "judge" / "cache"), args.concurrency)
-        judge = Judge(asker, args.votes, client, taxonomy)
+        judge = Judge(asker, args.votes, args.structured, client, taxonomy)
         with progress_bar() as progress:
             bar = progress.add_task(f"judge {args.model}", total=len(read))
             found = await ordered(judge.judge, read, args.concurrency, partial(progress.advance, bar))
@@ -151,7 +154,7 @@ def main(argv: list[str] | None = None) -> None:
     made = scores(args, outcomes, found, taxonomy)
     write_jsonl(args.folder / VERDICTS, (found[case_id].plain() for case_id in sorted(found)))
     write_atomic(args.folder / SCORES, json.dumps(made, indent=1, ensure_ascii=False) + "\n")
-    names = ("model", "judge", "votes", "temperature", "max_tokens", "limit", "resamples")
+    names = ("model", "judge", "votes", "structured", "temperature", "max_tokens", "limit", "resamples")
     write_manifest(
         args.folder,
         "judge",

@@ -104,10 +104,12 @@ class Judge:
     Attributes:
         asker: model and sampling; each vote has a seed of its own, counted up from the asker's.
         votes: how many.
+        structured: the form of the answer is forced by a JSON schema, where the endpoint can.
     """
 
     asker: Asker
     votes: int
+    structured: bool
     client: Client
     taxonomy: Taxonomy
 
@@ -118,7 +120,9 @@ class Judge:
         names = [self.taxonomy.node(node).name for node in reasoning.case.diagnoses]
         messages = prompts.judge_messages(reasoning.case, names, reasoning.cited, reasoning.texts)
         seeds = range(self.asker.seed, self.asker.seed + self.votes)
-        votes = (self._vote(replace(self.asker, seed=seed).body(messages), len(reasoning.texts)) for seed in seeds)
+        form = {"response_format": verdict_form(len(reasoning.texts))} if self.structured else {}
+        bodies = ({**replace(self.asker, seed=seed).body(messages), **form} for seed in seeds)
+        votes = (self._vote(body, len(reasoning.texts)) for body in bodies)
         return Judged(reasoning, tuple(await asyncio.gather(*votes)))
 
     async def _vote(self, body: Mapping[str, Any], count: int) -> tuple[str, ...] | str:
@@ -128,6 +132,18 @@ class Judge:
             return error.reason
         except Refused as error:
             return f"refused: {error}"
+
+
+def verdict_form(count: int) -> dict[str, Any]:
+    """``response_format`` of an answer with so many verdicts, as OpenAI and vLLM take it."""
+    verdicts = {"type": "array", "items": {"enum": list(JUDGEMENTS)}, "minItems": count, "maxItems": count}
+    schema = {
+        "type": "object",
+        "properties": {"verdicts": verdicts},
+        "required": ["verdicts"],
+        "additionalProperties": False,
+    }
+    return {"type": "json_schema", "json_schema": {"name": "verdicts", "strict": True, "schema": schema}}
 
 
 def reasonings(

@@ -8,7 +8,6 @@ from pathlib import Path
 from skinr1.cases import Case
 from skinr1.controls import blind
 from skinr1.controls.words import DRAWN, MAJORITY, METADATA
-from skinr1.errors import UserError
 from skinr1.external import answer_text
 from skinr1.interpret.setting import Setting, one_node
 from skinr1.metrics import columns_of
@@ -19,8 +18,6 @@ from skinr1.predictions import PREDICTIONS, prediction_row
 from skinr1.serving.client import Completion
 from skinr1.stage import write_jsonl, write_manifest
 from skinr1.taxonomy import Taxonomy
-
-ENTIRE = 10**9  # more cases than there are
 
 
 @dataclass(frozen=True)
@@ -79,11 +76,8 @@ class Subject:
         """The controls that need neither a model nor a picture.
 
         Raises:
-            UserError: no training case, or too few for a classifier.
+            UserError: too few training cases for a classifier.
         """
-        if not self.train:
-            where = f"{self.setting.folder}: split train, patients that were not answered"
-            raise UserError("no training case with one diagnosis", where, "Give the cases the model was trained on.")
         ranked = {
             MAJORITY: blind.majority(self.train, self.answered),
             DRAWN: blind.drawn(self.train, self.answered, self.seed),

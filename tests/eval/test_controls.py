@@ -4,8 +4,10 @@ import base64
 import io
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from skinr1.cases import Case, Role, read_cases
 from skinr1.errors import UserError
 from skinr1.metrics import read_outcomes
 from skinr1.predictions import prediction_row
+from skinr1.serving import process
 from skinr1.serving.client import Completion
 from skinr1.stage import write_jsonl, write_manifest
 from skinr1.taxonomy import Taxonomy
@@ -138,7 +141,7 @@ def test_a_model_that_looks_is_told_from_one_that_reads(ask: Any, run: Path, cap
     same = named(read)["shuffled image"]
     assert same["beside"]["same_diagnosis"]["value"] == 1 and same["model_minus"]["top1"]["value"] == 0
     assert "not shown to differ from that of metadata only" in read["words"]
-    assert "option order: too few diagnoses" in read["words"]
+    assert "option order, too few diagnoses" in read["words"]
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +162,26 @@ def test_the_vision_tower_is_probed_and_the_order_of_options_found_out(ask: Any,
     before = digests(run / "controls")
     again, model = ask(takes_the_first, "first", f"--weights={weights}")
     assert again == found and model.calls == 0 and digests(run / "controls") == before
+
+
+def test_without_an_address_the_weights_are_served(
+    ask: Any, run: Path, weights: Path, scripts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, _ = ask(looks, "m", "--choice_cases=0")
+    started = []
+
+    @contextmanager
+    def start(serving: process.ServeConfig) -> Iterator[SimpleNamespace]:
+        started.append(serving)
+        with served(FakeModel(looks, names=("m",))) as url:
+            yield SimpleNamespace(url=url)
+
+    monkeypatch.setattr(process, "start", start)
+    command = [f"--run={run}", "--model=m", f"--weights={weights}", "--choice_cases=0", "--resamples=200"]
+    scripts["controls"].main([*command, f"--output={run / 'served'}"])
+    assert (started[0].model, started[0].name, started[0].max_images) == (str(weights), "m", 1)
+    rows = named(json.loads((run / "served" / "controls.json").read_text()))
+    assert rows.pop("linear probe")["top1"]["n"] == TESTED and rows == named(found)
 
 
 def test_a_run_that_is_cut_off_asks_nothing_twice(ask: Any, run: Path) -> None:
@@ -183,6 +206,10 @@ def test_without_a_server_the_verdict_is_open(run: Path, scripts: dict[str, Modu
     found = json.loads((run / "controls" / "m" / "controls.json").read_text())
     assert found["verdict"] == "not known" and len(found["not_run"]) == 2
     assert list(named(found)) == ["model", "training majority", "training frequencies", "metadata only"]
+    write_jsonl(run / "cases" / "cases.jsonl", [case.model_dump(mode="json") for case in cases])  # no training split
+    scripts["controls"].main([f"--run={run}", "--model=m", "--resamples=20"])
+    found = json.loads((run / "controls" / "m" / "controls.json").read_text())
+    assert list(named(found)) == ["model"] and "the split train has none" in found["words"]
 
 
 def test_what_cannot_be_repeated_is_refused(ask: Any, run: Path, scripts: dict[str, ModuleType]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import jsonschema
 import pytest
 
 from skinr1.cases import Case, Finding, Role
@@ -130,6 +131,18 @@ def test_the_judge_sees_annotations_label_and_passages_but_no_verdict_of_ours(ru
     passage = BOOK.passages["primer:common-nevus#morphology"].text
     assert passage in cited["messages"][-1]["content"][0]["text"]
     assert len(model.bodies[0]["messages"][-1]["content"]) == 1  # no picture
+
+
+def test_the_form_is_forced_unless_the_endpoint_cannot(run: Path, script: ModuleType) -> None:
+    model = FakeModel(fair)
+    judge(run, script, model, "--limit=1")
+    schema = model.bodies[0]["response_format"]["json_schema"]["schema"]
+    jsonschema.validate(json.loads(fair(model.bodies[0])), schema)
+    for wrong in ({"verdicts": ["supported"]}, {"verdicts": ["supported", "maybe"]}, {"verdicts": [], "why": ""}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(wrong, schema)
+    judge(run, script, model, "--limit=1", "--structured=false")
+    assert "response_format" not in model.bodies[-1]
 
 
 def test_votes_that_are_none_stay_in_the_denominator(run: Path, script: ModuleType) -> None:
