@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -173,6 +174,15 @@ def test_controls_show_the_verdict_first_then_differences_places_and_sources() -
     assert differences.rows == (("no image", str(estimate(0.3)["n"]), cell(estimate(0.3), "+.2f")),)
     assert [row[0] for row in order.rows] == ["1", "2"] and order.rows[1][-1].startswith("0.20")
     assert centres.rows[0][0] == "source (here, there)" and len(centres.rows) == 1
+
+
+def test_a_judge_is_shown_beside_the_checker_where_one_was_asked(material, tree) -> None:
+    table = {finding: {"supported": n, "no verdict": 0} for n, finding in enumerate(("grounded", "not grounded"), 5)}
+    found = {"judge": "big", "model": "grpo", "votes": 3, "words": "They agree.", "confusion": table}
+    page = render(replace(material, judge=found), tree)
+    for text in (page.html, page.markdown):
+        assert "A model judges the reasoning: grpo" in text and "They agree." in text and "not grounded" in text
+    assert "A model judges" not in render(material, tree).html
 
 
 def test_controls_beyond_one_have_room() -> None:
