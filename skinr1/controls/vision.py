@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +80,80 @@ def group_of(case: Case, taxonomy: Taxonomy) -> str:
     return taxonomy.path(case.diagnoses[0])[:LEVEL][-1] if len(case.diagnoses) == 1 else ""
 
 
+@dataclass(frozen=True)
+class Sample:
+    """Embedded cases, training cases first, whose diagnosis group and source are known.
+
+    Attributes:
+        embeddings: (n, width).
+        patients, groups, centres: (n,).
+        answered: (answered cases,) place of each in these arrays; -1 where something is unknown.
+    """
+
+    embeddings: Array
+    patients: NDArray[np.str_]
+    groups: NDArray[np.str_]
+    centres: NDArray[np.str_]
+    answered: NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls, embeddings: Array, cases: Sequence[Case], groups: Sequence[str], told: Sequence[str], first: int
+    ) -> Self:
+        """Leaves out cases of unknown group or source; from ``first`` on they are answered ones.
+
+        Raises:
+            UserError: fewer than two sources, or none of an answered case is known.
+        """
+        known = np.array([bool(group and centre) for group, centre in zip(groups, told, strict=True)])
+        places = np.where(known, np.cumsum(known) - 1, -1)
+        values = sorted({centre for centre, of in zip(told, known, strict=True) if of})
+        if len(values) < 2:
+            raise UserError("fewer than two values", ", ".join(values) or "none known", "Nothing to tell apart.")
+        if not known[first:].any():
+            raise UserError("no answered case of one diagnosis has a value", ", ".join(values), "Nothing to ask about.")
+        patients = [case.group for case in cases]
+        own, group, centre = (np.array(column, dtype=np.str_)[known] for column in (patients, groups, told))
+        return cls(embeddings[known], own, group, centre, places[first:])
+
+    @property
+    def asked(self) -> NDArray[np.bool_]:
+        """(answered cases,) those in the sample."""
+        return self.answered >= 0
+
+    @property
+    def train(self) -> NDArray[np.int64]:
+        """Places of the training cases."""
+        return np.arange(len(self.embeddings) - int(self.asked.sum()))
+
+    def neighbours(self) -> tuple[Array, Array]:
+        """(answered cases, 4) as :meth:`skinr1.controls.centres.Places.kinds`; 0 outside the sample."""
+        where = centres.Places(self.embeddings, self.patients, self.groups, self.centres)
+        near, every = (np.zeros((len(self.answered), len(centres.KINDS))) for _ in range(2))
+        near[self.asked], every[self.asked] = where.kinds(self.answered[self.asked].tolist())
+        return near, every
+
+    def read(self, labels: NDArray[np.str_], seed: int) -> tuple[NDArray[np.int64], int]:
+        """What a linear classifier reads out of the embeddings, learned from the training cases.
+
+        Returns:
+            (answered cases,) code of (label, label read), -1 outside the sample, and the number of classes.
+
+        Raises:
+            UserError: too little to train on.
+        """
+        tested = self.answered[self.asked]
+        learned, patients = labels[self.train].tolist(), self.patients[self.train].tolist()
+        found = probe(self.embeddings[self.train], learned, patients, self.embeddings[tested], seed)
+        classes = sorted({*found.classes, *labels[tested].tolist()})
+        place = {name: at for at, name in enumerate(classes)}
+        said = np.array([place[found.classes[at]] for at in found.probabilities.argmax(axis=1)])
+        true = np.array([place[name] for name in labels[tested].tolist()])
+        codes = np.full(len(self.answered), -1, dtype=np.int64)
+        codes[self.asked] = confusion(true, said, len(classes))
+        return codes, len(classes)
+
+
 def centre_rows(study: Study, subject: Subject, train: Sequence[Case], watch: Watch) -> list[dict[str, Any]]:
     """One row a way to tell sources apart; ``why`` says what is missing where there is nothing to tell.
 
@@ -88,65 +162,27 @@ def centre_rows(study: Study, subject: Subject, train: Sequence[Case], watch: Wa
     """
     seen = study.activations(train, watch, "centres: activations of training cases")
     held = study.activations(subject.answered, watch, "centres: activations of answered cases")
-    embeddings = np.concatenate([seen, held])
-    cases = [*train, *subject.answered]
-    groups = np.array([group_of(case, subject.taxonomy) for case in cases], dtype=np.str_)
+    embeddings, cases = np.concatenate([seen, held]), [*train, *subject.answered]
+    groups = [group_of(case, subject.taxonomy) for case in cases]
     found = []
     for name, of in CENTRES.items():
-        told = np.array([of(case) or "" for case in cases], dtype=np.str_)
         try:
-            found.append({"attribute": name, **_row(subject, embeddings, cases, groups, told)})
+            sample = Sample.of(embeddings, cases, groups, [of(case) or "" for case in cases], len(train))
+            found.append({"attribute": name, **_row(sample, subject)})
         except UserError as error:
             found.append({"attribute": name, "why": f"{error.what}, {error.where}"})
     return found
 
 
-def _row(
-    subject: Subject, embeddings: Array, cases: Sequence[Case], groups: NDArray[np.str_], told: NDArray[np.str_]
-) -> dict[str, Any]:
-    known = (groups != "") & (told != "")
-    values = sorted(set(told[known].tolist()))
-    if len(values) < 2:
-        raise UserError("fewer than two values", ", ".join(values) or "none known", "Nothing to tell apart.")
-    patients = np.array([case.group for case in cases], dtype=np.str_)
-    first = len(cases) - len(subject.answered)  # answered cases stand behind the training cases
-    kept = np.flatnonzero(known)
-    places = centres.Places(embeddings[kept], patients[kept], groups[kept], told[kept])
-    near, every = (np.zeros((len(subject.answered), len(centres.KINDS))) for _ in range(2))
-    queries = [at for at, place in enumerate(kept) if place >= first]
-    near[kept[queries] - first], every[kept[queries] - first] = places.kinds(queries)
-    train, tested = kept[kept < first], kept[kept >= first]
-
-    def codes(labels: NDArray[np.str_]) -> tuple[NDArray[np.int64], int]:
-        return _read(embeddings, labels, patients, train, tested, first, subject)
-
-    kappas = _kappas(codes(told), codes(groups))
-    numbers = estimates([*centres.metrics(near, every, known[first:]), *kappas], subject.own, seed=subject.seed)
+def _row(sample: Sample, subject: Subject) -> dict[str, Any]:
+    kappas = _kappas(sample.read(sample.centres, subject.seed), sample.read(sample.groups, subject.seed))
+    metrics = [*centres.metrics(*sample.neighbours(), sample.asked), *kappas]
+    numbers = estimates(metrics, subject.own, seed=subject.seed)
     return {
-        "values": values,
+        "values": sorted(set(sample.centres.tolist())),
         "neighbours": centres.NEIGHBOURS,
         **{name: asdict(estimate) for name, estimate in numbers.items()},
     }
-
-
-def _read(
-    embeddings: Array,
-    labels: NDArray[np.str_],
-    patients: NDArray[np.str_],
-    train: NDArray[np.int64],
-    tested: NDArray[np.int64],
-    first: int,
-    subject: Subject,
-) -> tuple[NDArray[np.int64], int]:
-    """(answered,) code of (label, what a linear classifier reads), -1 where unknown; and the number of classes."""
-    read = probe(embeddings[train], labels[train].tolist(), patients[train].tolist(), embeddings[tested], subject.seed)
-    classes = sorted({*read.classes, *labels[tested].tolist()})
-    place = {name: at for at, name in enumerate(classes)}
-    codes = np.full(len(subject.answered), -1, dtype=np.int64)
-    said = np.array([place[read.classes[at]] for at in read.probabilities.argmax(axis=1)], dtype=np.int64)
-    true = np.array([place[name] for name in labels[tested].tolist()], dtype=np.int64)
-    codes[tested - first] = confusion(true, said, len(classes))
-    return codes, len(classes)
 
 
 def _kappas(centre: tuple[NDArray[np.int64], int], group: tuple[NDArray[np.int64], int]) -> tuple[Metric, ...]:
