@@ -131,17 +131,17 @@ def run(args: Arguments, subject: Subject) -> dict[str, Any]:
                 missing.append(f"{options.NAME}, too few diagnoses that exclude each other, or --choice_cases 0")
         else:
             missing.append(f"{NO_IMAGE}, {SHUFFLED} and {options.NAME}, neither --url nor --weights given")
-    if not subject.train:
-        missing.append("all that learn from training cases: the split train has none with one diagnosis")
-    else:
-        controls |= subject.unseeing()
-    if subject.train and args.weights:
-        tower = Tower(args.weights, args.pool, args.layer, args.dtype)
-        with progress_bar() as progress:
+    with progress_bar() as progress:
+        if subject.train:
+            controls |= subject.unseeing(progress.track)
+        else:
+            missing.append("all that learn from training cases: the split train has none with one diagnosis")
+        if subject.train and args.weights:
+            tower = Tower(args.weights, args.pool, args.layer, args.dtype)
             controls[PROBE], centres = tower.look(subject, progress.track)
-    elif subject.train:
-        missing.append(f"{PROBE} and sources, no --weights given")
-    made = rows(subject.own, controls, args.resamples, args.seed)
+        elif subject.train:
+            missing.append(f"{PROBE} and sources, no --weights given")
+        made = rows(subject.own, controls, progress.track, args.resamples, args.seed)
     told = [*words(made), *([option_words(order)] if order else []), *centre_words(centres)]
     told += [f"Not run: {'; '.join(missing)}."] if missing else []
     return {

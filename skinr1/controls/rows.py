@@ -11,6 +11,7 @@ from skinr1.metrics.catalogue import HIERARCHICAL_F, TOP1, VALID, Metric, Seen, 
 from skinr1.metrics.estimate import estimates, paired_differences
 from skinr1.metrics.statistics import RESAMPLES, SEED, Array
 from skinr1.metrics.tree import NONE, Nodes, Tree
+from skinr1.progress import Watch
 
 # Balanced beside plain accuracy: a prior does well on what is frequent.
 SHOWN = (TOP1.name, HIERARCHICAL_F.name, "level_2_balanced_accuracy", VALID.name)
@@ -23,7 +24,9 @@ def shown(tree: Tree) -> list[Metric]:
     return [found[name] for name in SHOWN if name in found]
 
 
-def rows(own: Seen, controls: Mapping[str, Seen], resamples: int = RESAMPLES, seed: int = SEED) -> list[dict[str, Any]]:
+def rows(
+    own: Seen, controls: Mapping[str, Seen], watch: Watch, resamples: int = RESAMPLES, seed: int = SEED
+) -> list[dict[str, Any]]:
     """The model's own row, then one a control.
 
     A control's row has ``model_minus`` (the model's value minus the control's, same cases, same draws of patients) and
@@ -35,7 +38,7 @@ def rows(own: Seen, controls: Mapping[str, Seen], resamples: int = RESAMPLES, se
     """
     metrics = shown(own.tree)
     found: list[dict[str, Any]] = [{"name": MODEL, **_numbers(metrics, own, resamples, seed)}]
-    for name, control in controls.items():
+    for name, control in watch(controls.items(), description="compare with the model"):
         difference = paired_differences(metrics, own, control, resamples, seed)
         same = mean("same_diagnosis", partial(same_diagnosis, control.columns.said))
         found.append(

@@ -1,8 +1,8 @@
 """What the controls of one model work on, and the folder that they leave their answers in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from skinr1.cases import Case
@@ -15,6 +15,7 @@ from skinr1.metrics.catalogue import Seen
 from skinr1.metrics.outcomes import outcomes
 from skinr1.metrics.tree import Tree
 from skinr1.predictions import PREDICTIONS, prediction_row
+from skinr1.progress import Watch
 from skinr1.serving.client import Completion
 from skinr1.stage import write_jsonl, write_manifest
 from skinr1.taxonomy import Taxonomy
@@ -72,18 +73,20 @@ class Subject:
         )
         return Seen(columns_of(outcomes(rows, self.taxonomy), self.taxonomy), self.tree)
 
-    def unseeing(self) -> dict[str, Seen]:
+    def unseeing(self, watch: Watch) -> dict[str, Seen]:
         """The controls that need neither a model nor a picture.
 
         Raises:
             UserError: too few training cases for a classifier.
         """
-        ranked = {
-            MAJORITY: blind.majority(self.train, self.answered),
-            DRAWN: blind.drawn(self.train, self.answered, self.seed),
-            METADATA: blind.metadata(self.train, self.answered, self.seed),
+        given = (self.train, self.answered)
+        makers: dict[str, Callable[[], list[blind.Ranked]]] = {
+            MAJORITY: partial(blind.majority, *given),
+            DRAWN: partial(blind.drawn, *given, self.seed),
+            METADATA: partial(blind.metadata, *given, self.seed),
         }
-        return {name: self._keep_ranked(name, found) for name, found in ranked.items()}
+        making = watch(makers.items(), description="answers without a picture")
+        return {name: self._keep_ranked(name, make()) for name, make in making}
 
     def _keep_ranked(self, name: str, ranked: Sequence[blind.Ranked]) -> Seen:
         note = f"{name}: a negative control, not the model's own answers"

@@ -15,12 +15,13 @@ from skinr1.controls.subject import Subject
 from skinr1.errors import UserError
 from skinr1.interpret.command import finished, scorer_of, weights
 from skinr1.interpret.probe import probe
-from skinr1.interpret.study import Study, Watch
+from skinr1.interpret.study import Study
 from skinr1.metrics import columns_of, read_outcomes
 from skinr1.metrics.agreement import cohen_kappa, confusion
 from skinr1.metrics.catalogue import Counted, Metric, Seen
 from skinr1.metrics.estimate import estimates
 from skinr1.metrics.statistics import Array, one_hot
+from skinr1.progress import Watch
 from skinr1.stage import config_hash, file_hash, write_atomic
 from skinr1.taxonomy import Taxonomy
 

@@ -3,7 +3,7 @@
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from skinr1.metrics.outcomes import outcomes
 from skinr1.metrics.tree import Tree
 from skinr1.page.gallery import choose
 from skinr1.predictions import PREDICTIONS, prediction_row
+from skinr1.progress import Watch
 from skinr1.serving.client import Completion
 from skinr1.stage import write_atomic, write_jsonl, write_manifest
 from skinr1.taxonomy import Taxonomy
@@ -35,7 +36,6 @@ __all__ = ["CONCEPTS", "HEAT", "PROBE", "Setting", "Study", "read_setting"]
 PROBE, CONCEPTS, HEAT = "probe.json", "tcav.json", "heat.json"
 CLASSES = 3
 HARDLY, FAITHFUL, UNFAITHFUL = "hardly depends on the picture", "faithful", "not faithful, do not read it"
-Watch = Callable[..., Iterable[Any]]
 
 
 class Study:
