@@ -17,7 +17,7 @@ from skinr1.stage import write_atomic, write_manifest
 from skinr1.taxonomy import Taxonomy
 
 PAGE, TEXT = "index.html", "index.md"
-CONTROLS = "controls.json"
+CONTROLS, JUDGE = "controls.json", "judge.json"
 
 
 @dataclass
@@ -86,6 +86,7 @@ def read_material(args: Arguments, taxonomy: Taxonomy) -> Material:
         curves={name: stage_curves(name, folder / "metrics.jsonl") for name, folder in stages.items()},
         folders=(args.cases or args.run / "cases", *(predictions / name for name in args.models)),
         controls=read_json(args.controls or args.run / "controls" / last / CONTROLS),
+        judge=read_json(args.run / "judge" / last / JUDGE),
         interpreted={name: interpreted(folder) for name, folder in places.items()},
         places=places,
     )

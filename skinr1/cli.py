@@ -34,6 +34,7 @@ Training runs under torchrun, evaluation as scripts:
   torchrun --nproc_per_node N recipes/grpo.py --config recipes/<model>/grpo.yaml
                                               [--deepspeed recipes/deepspeed/zero2.json]
   python eval/predict.py --config …    python eval/score.py --config …    python eval/page.py --config …
+  python eval/controls.py --config …   python eval/judge.py --config …    python eval/compare.py --config …
 """
 
 

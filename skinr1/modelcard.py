@@ -241,7 +241,8 @@ def _controls(subject: Subject) -> Iterator[str]:
     if subject.controls is None:
         yield "**Not known**: no negative control was run."
     else:
-        yield plain(subject.controls.get("words", ""))
+        sentences = subject.controls.get("sentences") or [subject.controls.get("words", "")]
+        yield from (f"- {plain(sentence)}" for sentence in sentences)
 
 
 def _limits(subject: Subject) -> Iterator[str]:

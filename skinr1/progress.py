@@ -1,5 +1,8 @@
 """The one progress bar: name, share done, count, time spent, time left; on stderr, so that stdout stays for results."""
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -10,6 +13,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+Watch = Callable[..., Iterable[Any]]  # (things, description=…) -> the things, as rich's Progress.track
 
 
 def progress_bar(*further: ProgressColumn) -> Progress:

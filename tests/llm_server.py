@@ -39,6 +39,7 @@ class FakeModel:
         faults: what happens to the first requests of each body, in order, before it is answered.
         only: bodies that the faults are for; all by default.
         delay: seconds before each answer.
+        names: models that it says it serves.
     """
 
     def __init__(
@@ -47,8 +48,9 @@ class FakeModel:
         faults: Sequence[Reply | str] = (),
         only: Callable[[dict[str, Any]], bool] = lambda body: True,
         delay: float = 0.0,
+        names: Sequence[str] = ("model",),
     ):
-        self.answer, self.faults, self.only, self.delay = answer, list(faults), only, delay
+        self.answer, self.faults, self.only, self.delay, self.names = answer, list(faults), only, delay, names
         self.asked: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()
         self.bodies: list[dict[str, Any]] = []
@@ -104,6 +106,9 @@ def served(model: FakeModel) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:  # /v1/models
+            self._send((200, {}, json.dumps({"data": [{"id": name} for name in model.names]}).encode()))
 
         def do_POST(self) -> None:
             length = int(self.headers["Content-Length"])

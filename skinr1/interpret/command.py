@@ -59,12 +59,12 @@ class Arguments:
     taxonomy: Path | None = field(default=None, metadata={"help": "Your own taxonomy YAML; default: the shipped one."})
 
 
-def scorer_of(args: Arguments) -> Scorer:
+def scorer_of(folder: Path, dtype: str, batch: int = 8) -> Scorer:
     """The model on the accelerator where there is one, with its processor."""
     import torch
 
-    model = vlm.load_model(args.model, args.dtype).to("cuda" if torch.cuda.is_available() else "cpu")
-    return Scorer(model, vlm.load_processor(vlm.base_of(args.model)), args.batch)
+    model = vlm.load_model(folder, dtype).to("cuda" if torch.cuda.is_available() else "cpu")
+    return Scorer(model, vlm.load_processor(vlm.base_of(folder)), batch)
 
 
 def finished(path: Path, asked: str) -> dict[str, Any] | None:
@@ -97,7 +97,7 @@ def main(argv: list[str] | None = None) -> None:
     done = {name: finished(args.output / PARTS[name], asked) for name in args.parts}
     counts: dict[str, int] = {"answered": len(setting.answered), "pool": len(setting.pool), **setting.left_out}
     if not all(done.values()):
-        scorer = scorer_of(args)
+        scorer = scorer_of(args.model, args.dtype, args.batch)
         study = Study(scorer, setting, taxonomy, scorer.check_layer(args.layer), args.seed, args.output)
         with progress_bar() as bar:
             for name in args.parts:

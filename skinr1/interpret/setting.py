@@ -35,8 +35,11 @@ class Setting:
         return [load_image(self.folder / name) for name in case.images]
 
 
-def read_setting(cases: Path, predictions: Path, taxonomy: Taxonomy, pool: int) -> Setting:
+def read_setting(cases: Path, predictions: Path, taxonomy: Taxonomy, pool: int | None = None) -> Setting:
     """Reads both folders.
+
+    Args:
+        pool: at most so many cases of other patients; all by default.
 
     Raises:
         UserError: a folder is unfinished, or an answered case is not among the cases.
@@ -56,7 +59,7 @@ def read_setting(cases: Path, predictions: Path, taxonomy: Taxonomy, pool: int) 
         pool=tuple(free[:pool]),
         left_out={
             "left out: test split, or a patient of the answered": len(others) - len(free),
-            "left out: beyond --pool": max(0, len(free) - pool),
+            "left out: beyond --pool": len(free) - len(free[:pool]),
         },
     )
 

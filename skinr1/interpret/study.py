@@ -3,7 +3,7 @@
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from skinr1.metrics.outcomes import outcomes
 from skinr1.metrics.tree import Tree
 from skinr1.page.gallery import choose
 from skinr1.predictions import PREDICTIONS, prediction_row
+from skinr1.progress import Watch
 from skinr1.serving.client import Completion
 from skinr1.stage import write_atomic, write_jsonl, write_manifest
 from skinr1.taxonomy import Taxonomy
@@ -35,7 +36,6 @@ __all__ = ["CONCEPTS", "HEAT", "PROBE", "Setting", "Study", "read_setting"]
 PROBE, CONCEPTS, HEAT = "probe.json", "tcav.json", "heat.json"
 CLASSES = 3
 HARDLY, FAITHFUL, UNFAITHFUL = "hardly depends on the picture", "faithful", "not faithful, do not read it"
-Watch = Callable[..., Iterable[Any]]
 
 
 class Study:
@@ -46,9 +46,10 @@ class Study:
         self.layer, self.seed, self.output = layer, seed, output
         self._known: dict[str, NDArray[np.float64]] = {}
 
-    def _activations(self, cases: Sequence[Case], watch: Watch, name: str) -> NDArray[np.float64]:
+    def activations(self, cases: Sequence[Case], watch: Watch, name: str) -> NDArray[np.float64]:
+        """(cases, width of the layer) mean activations; ``name`` is what the progress bar says."""
         new = [case for case in cases if case.case_id not in self._known]
-        for case in watch(new, description=name):
+        for case in watch(new, description=name) if new else ():
             self._known[case.case_id] = self.scorer.embedding(self.setting.pictures(case), self.layer)
         return np.stack([self._known[case.case_id] for case in cases])
 
@@ -61,8 +62,8 @@ class Study:
         if not train:
             raise UserError("no labelled case to train a probe on", str(self.setting.folder), "Leave out the probe.")
         tested = [case for case, _ in self.setting.answered]
-        seen = self._activations(train, watch, "probe: activations of the pool")
-        held = self._activations(tested, watch, "probe: activations of answered cases")
+        seen = self.activations(train, watch, "probe: activations of the pool")
+        held = self.activations(tested, watch, "probe: activations of answered cases")
         found = probe(seen, [c.diagnoses[0] for c in train], [c.group for c in train], held, self.seed)
         rows = []
         for case, chances in zip(tested, found.probabilities, strict=True):
@@ -122,7 +123,7 @@ class Study:
         if not flags:
             where = f"{len(cases)} case(s) with annotated signs outside the test split"
             raise UserError("no sign has enough patients", where, f"Needs {tcav.FEWEST} with and without it.")
-        pool = tcav.Pool(self._activations(cases, watch, "concepts: activations of the pool"), groups)
+        pool = tcav.Pool(self.activations(cases, watch, "concepts: activations of the pool"), groups)
         learned = tcav.learn(flags, pool, rounds, self.seed)
         usual = int(np.median([found.sum() for found in flags.values()]))
         chance = tcav.dealt_out(usual, pool, rounds, self.seed)

@@ -6,11 +6,13 @@ Text only, strictly: what is cut off, empty, too long, marked up, or not in the 
 
 import json
 import re
+from typing import Any
 
 from skinr1.llm.cache import Completion
 from skinr1.report import InvalidAnswer
 
 MAX_NAME = 120
+JUDGEMENTS = ("supported", "contradicted", "unsupported")
 # Letters of any script may pass: words outside the vocabulary are the grounding check's to refuse.
 _PROSE = re.compile(r"[^\W_\x00-\x1f]|[ .,;:()\[\]'’\"/%+#_!?°–—-]")
 _LIST_OR_HEADING = re.compile(r"(?m)^\s*(?:[-*+•>#|]|\d+[.)]\s)")
@@ -45,18 +47,35 @@ def verdict(answer: Completion) -> str:
     Raises:
         InvalidAnswer: with reason ``cut off``, ``unfinished`` or ``no verdict``.
     """
+    name = _only(answer, "diagnosis")
+    if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME:
+        raise InvalidAnswer("no verdict", f"diagnosis is no text of 1 to {MAX_NAME} characters")
+    return " ".join(name.split())
+
+
+def judgements(answer: Completion, count: int) -> tuple[str, ...]:
+    """The list in ``{"verdicts": [...]}``, which must be the whole answer: ``count`` of :data:`JUDGEMENTS`.
+
+    Raises:
+        InvalidAnswer: with reason ``cut off``, ``unfinished`` or ``no verdict``.
+    """
+    found = _only(answer, "verdicts")
+    if not isinstance(found, list) or len(found) != count or any(verdict not in JUDGEMENTS for verdict in found):
+        raise InvalidAnswer("no verdict", f"verdicts are not {count} of {', '.join(JUDGEMENTS)}")
+    return tuple(found)
+
+
+def _only(answer: Completion, key: str) -> Any:
+    """The value of a finished answer that is a JSON object with this one key."""
     _finished(answer)
     try:
         # Pairs instead of a dict: a key that occurs twice is seen.
         found = json.loads(answer.text, object_pairs_hook=tuple)
     except (ValueError, RecursionError):
         raise InvalidAnswer("no verdict", "not JSON") from None
-    if not (isinstance(found, tuple) and len(found) == 1 and found[0][0] == "diagnosis"):
-        raise InvalidAnswer("no verdict", "not one object with the key diagnosis")
-    name = found[0][1]
-    if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME:
-        raise InvalidAnswer("no verdict", f"diagnosis is no text of 1 to {MAX_NAME} characters")
-    return " ".join(name.split())
+    if not (isinstance(found, tuple) and len(found) == 1 and found[0][0] == key):
+        raise InvalidAnswer("no verdict", f"not one object with the key {key}")
+    return found[0][1]
 
 
 def _finished(answer: Completion) -> None:

@@ -26,6 +26,7 @@ class Material:
         curves: stage name -> drawings; an empty list says so in the page.
         folders: where relative image paths may lie.
         controls: content of ``controls.json`` of the last run, None where no control was run.
+        judge: content of ``judge.json`` of the last run, None where no judge was asked.
         interpreted: model -> content of its ``skinr1 interpret`` folder; ``places`` has the folders.
     """
 
@@ -33,6 +34,7 @@ class Material:
     curves: Mapping[str, Sequence[Plot]]
     folders: tuple[Path, ...]
     controls: Mapping[str, Any] | None = None
+    judge: Mapping[str, Any] | None = None
     interpreted: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     places: Mapping[str, Path] = field(default_factory=dict)
 
@@ -94,6 +96,7 @@ def sections(material: Material, taxonomy: Taxonomy) -> list[Section]:
         looking.controls(material.controls),
         looking.interpretation(material.interpreted, material.places),
         *further.further(runs),
+        *further.judge(material.judge),
         training(material.curves),
     ]
 

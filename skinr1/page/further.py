@@ -65,6 +65,20 @@ def _rationale(run: Run) -> Section | None:
     return Section("rationale", f"Reasoning: {run.name}", text, points)
 
 
+def judge(found: Mapping[str, Any] | None) -> list[Section]:
+    """The judge of the reasoning beside the checker, from ``judge.json``; nothing where none was asked."""
+    if not found:
+        return []
+    findings = list(found["confusion"])
+    verdicts = list(found["confusion"][findings[0]])
+    rows = tuple(
+        (verdict, *(str(found["confusion"][finding][verdict]) for finding in findings)) for verdict in verdicts
+    )
+    table = Table("Sentences: judge by checker", ("judge", *findings), rows)
+    text = (f"{found['judge']} as a judge of text, {found['votes']} votes a sentence. {found['words']}",)
+    return [Section("judge", f"A model judges the reasoning: {found['model']}", text, tables=(table,))]
+
+
 def _sample_size(run: Run) -> Section | None:
     rows = run.scores.get("sample_size")
     if not rows:

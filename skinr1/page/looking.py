@@ -1,10 +1,10 @@
 """Sections about whether and where the model looks: negative controls, concept directions, heat maps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from skinr1.page.content import Picture, Plot, Section, Table, cell, metric_name
+from skinr1.page.content import Picture, Plot, Section, Table, cell, estimate_table, metric_name
 from skinr1.page.pictures import data_address, find
 from skinr1.page.plots import Line, bars, lines
 
@@ -32,8 +32,51 @@ def controls(found: Mapping[str, Any] | None) -> Section:
         else None
     )
     plot = bars("controls", "Negative controls", "control", rows, series, "value", limits=limits)
-    text = (str(found["words"]),) if found.get("words") else ()
-    return Section(section.id, section.title, text=text, plots=(plot,))
+    sentences = found.get("sentences") or ([str(found["words"])] if found.get("words") else [])
+    tables = (
+        *_differences(found["rows"], metrics),
+        *_order(found.get("options")),
+        *_centres(found.get("centres") or ()),
+    )
+    more = (Section("controls-numbers", "The model against each control", tables=tables),) if tables else ()
+    text, points = tuple(sentences[:1]), tuple(sentences[1:])
+    return Section(section.id, section.title, text=text, points=points, plots=(plot,), parts=more)
+
+
+def _differences(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Iterator[Table]:
+    """The model minus each control that is paired with it."""
+    paired = [row for row in rows if "model_minus" in row]
+    if paired:
+        series = {metric_name(name): [row["model_minus"].get(name) for row in paired] for name in metrics}
+        names = [str(row["name"]) for row in paired]
+        yield estimate_table("Model minus control, on the same cases", "control", names, series, form="+.2f")
+
+
+def _order(found: Mapping[str, Any] | None) -> Iterator[Table]:
+    """Choice questions, by the place of an option in the list."""
+    if found:
+        places = range(1, found["size"] + 1)
+        series = {
+            "an option there is named": [found[f"named_in_place_{at}"] for at in places],
+            "right when the true one is there": [found[f"right_in_place_{at}"] for at in places],
+        }
+        caption = f"Choice questions by place in the list, {found['cases']} cases, every order of {found['size']}"
+        yield estimate_table(caption, "place", [str(at) for at in places], series)
+
+
+def _centres(found: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
+    """What the vision tower knows of sources against diagnosis groups."""
+    rows = [row for row in found if "why" not in row]
+    if rows:
+        columns = {
+            "robustness index": "robustness_index",
+            "by chance": "index_by_chance",
+            "kappa, diagnosis group": "kappa_of_diagnosis",
+            "kappa, source": "kappa_of_centre",
+        }
+        series = {heading: [row[name] for row in rows] for heading, name in columns.items()}
+        names = [f"{row['attribute']} ({', '.join(row['values'])})" for row in rows]
+        yield estimate_table("The vision tower: diagnosis group against source", "source", names, series)
 
 
 def _estimated(value: Any) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from skinr1.page.content import Estimate, Plot, Table, estimate_table
 from skinr1.page.svg import COLOURS, INK, drawing
 
+LEGEND_LETTERS = 40
 HATCHES = ("", "///", "...", "xx", "\\\\\\", "++", "oo", "--")
 STYLES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)), (0, (8, 2)), (0, (1, 3)), (0, (3, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -75,7 +76,8 @@ def _bars(
     axes.grid(axis="x", color="#888888", alpha=0.25, linewidth=0.6)
     axes.set_axisbelow(True)
     if len(series) > 1:
-        axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=min(len(series), 4))
+        columns = 4 if sum(map(len, series)) <= LEGEND_LETTERS else 2  # a wider legend would take the room of the bars
+        axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=min(len(series), columns))
 
 
 @dataclass(frozen=True)

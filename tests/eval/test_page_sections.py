@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from skinr1.metrics import read_outcomes
 from skinr1.page import Material, Run, render
 from skinr1.page.build import sections
-from skinr1.page.content import Section
+from skinr1.page.content import Section, cell
 from skinr1.page.looking import controls, interpretation
 from skinr1.page.svg import COLOURS
 from skinr1.page.worst import error_in_words, levels, severity, worst
@@ -154,6 +155,34 @@ def test_interpretation_shows_verdicts_and_numbers(tmp_path) -> None:
     assert concepts.plots[0].words == "scale: more probable with it; 1 sign: not told apart by the vision tower."
     assert [row[0] for row in concepts.plots[0].table.rows] == ["scale", "crust"]
     assert maps.pictures[0].address is None and "c2 does not say" in maps.points[0]
+
+
+def test_controls_show_the_verdict_first_then_differences_places_and_sources() -> None:
+    minus = {"top1": estimate(0.3)}
+    rows = [{"name": "model", "top1": estimate(0.5)}, {"name": "no image", "top1": estimate(0.2), "model_minus": minus}]
+    places = {f"{kind}_in_place_{at}": estimate(at / 10) for kind in ("named", "right") for at in (1, 2)}
+    names = ("robustness_index", "index_by_chance", "kappa_of_diagnosis", "kappa_of_centre")
+    source = {"attribute": "source", "values": ["here", "there"], **{name: estimate(0.4) for name in names}}
+    found = {
+        "rows": rows,
+        "sentences": ["The model uses it.", "Not run: x."],
+        "options": {"size": 2, "cases": 9, **places},
+    }
+    section = controls({**found, "centres": [source, {"attribute": "modality", "why": "one"}]})
+    assert section.text == ("The model uses it.",) and section.points == ("Not run: x.",)
+    differences, order, centres = section.parts[0].tables
+    assert differences.rows == (("no image", str(estimate(0.3)["n"]), cell(estimate(0.3), "+.2f")),)
+    assert [row[0] for row in order.rows] == ["1", "2"] and order.rows[1][-1].startswith("0.20")
+    assert centres.rows[0][0] == "source (here, there)" and len(centres.rows) == 1
+
+
+def test_a_judge_is_shown_beside_the_checker_where_one_was_asked(material, tree) -> None:
+    table = {finding: {"supported": n, "no verdict": 0} for n, finding in enumerate(("grounded", "not grounded"), 5)}
+    found = {"judge": "big", "model": "grpo", "votes": 3, "words": "They agree.", "confusion": table}
+    page = render(replace(material, judge=found), tree)
+    for text in (page.html, page.markdown):
+        assert "A model judges the reasoning: grpo" in text and "They agree." in text and "not grounded" in text
+    assert "A model judges" not in render(material, tree).html
 
 
 def test_controls_beyond_one_have_room() -> None:

@@ -1,4 +1,4 @@
-"""Prompts are versioned: changed words need a new PROMPT_VERSION or REWRITING_VERSION and a new snapshot."""
+"""Prompts are versioned: changed words need a new version of theirs and a new snapshot."""
 
 import json
 from collections.abc import Callable
@@ -40,10 +40,26 @@ def rewriting() -> dict:
     }
 
 
+def judging() -> dict:
+    told = Case.model_validate(
+        {**TOLD, "findings": [{"concept": "papule"}, {"concept": "scale", "present": False}]},
+    )
+    passages = {"primer:nevus#morphology": "A nevus is a papule.", "primer:nothing#here": None}
+    sentences = ("Seen: papule.", "A nevus\n2. is a papule.")
+    return {
+        "judge": prompts.judge_messages(told, ("common nevus", "blue nevus"), passages, sentences),
+        "judge, nothing known": prompts.judge_messages(Case.model_validate(BARE), ("nevus",), {}, ("Seen: papule.",)),
+    }
+
+
 @pytest.mark.parametrize(
     ("name", "made"),
-    [(f"prompts-v{prompts.PROMPT_VERSION}", current), (f"rewriting-v{prompts.REWRITING_VERSION}", rewriting)],
-    ids=["prompts", "rewriting"],
+    [
+        (f"prompts-v{prompts.PROMPT_VERSION}", current),
+        (f"rewriting-v{prompts.REWRITING_VERSION}", rewriting),
+        (f"judge-v{prompts.JUDGE_VERSION}", judging),
+    ],
+    ids=["prompts", "rewriting", "judge"],
 )
 def test_words_are_those_of_the_version(name: str, made: Callable[[], dict]) -> None:
     snapshot = SNAPSHOTS / f"{name}.json"
