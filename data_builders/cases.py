@@ -21,7 +21,7 @@ from data_builders.sources.preparing import PIECE, SPOOL, finish, make_cases, sp
 from data_builders.sources.table import data_tables
 from skinr1.errors import UserError
 from skinr1.scale import NO_BYTES, ScaleConfig, Shards, cut, engine_of, licences_in
-from skinr1.stage import MANIFEST, REJECTED, config_hash, file_hash, write_atomic, write_manifest
+from skinr1.stage import REJECTED, config_hash, file_hash, reopen, write_atomic, write_manifest
 from skinr1.taxonomy import Taxonomy
 
 _STARTED = "started.json"
@@ -83,7 +83,7 @@ def build(config: CasesConfig, progress: bool = True) -> dict[str, int]:
     inputs = _inputs(config)
     token = _claim(output, config, taxonomy, inputs)
     fractions = {name: getattr(config, f"{name}_fraction") for name in ("train", "validation", "test")}
-    (output / MANIFEST).unlink(missing_ok=True)
+    reopen(output)
     shards = Shards(output, token)
     spool(_source(config, taxonomy), shards.folder, config.commercial)
     make = partial(make_cases, output, config.max_tokens)

@@ -11,7 +11,7 @@ from skinr1.cases import Case
 from skinr1.errors import UserError
 from skinr1.licences import roll_up
 from skinr1.scale import NO_BYTES
-from skinr1.stage import MANIFEST, REJECTED, write_jsonl, write_manifest
+from skinr1.stage import MANIFEST, REJECTED, reopen, write_jsonl, write_manifest
 from skinr1.taxonomy import Taxonomy
 
 # Where things lie, and how a model is reached, decides no byte of a stage's rows and differs between machines; the
@@ -48,6 +48,7 @@ def close(
         UserError: there is no row to train on; the rejections are written first and say why.
     """
     output = Path(config.output)
+    reopen(output)
     write_jsonl(output / REJECTED, rejected)
     if not rows["train"]:
         raise nothing_to_train_on(output, len(rejected))

@@ -13,7 +13,7 @@ from skinr1.config import parse, run
 from skinr1.errors import UserError
 from skinr1.export import FORMATS, SPLITS, examples, written
 from skinr1.licences import TERMS
-from skinr1.stage import MANIFEST, config_hash, file_hash, read_manifest, write_atomic, write_manifest
+from skinr1.stage import config_hash, file_hash, read_manifest, reopen, write_atomic, write_manifest
 
 STARTED = "export.started"
 
@@ -72,7 +72,7 @@ def _claim(output: Path, token: str) -> None:
     if output.is_dir() and any(output.iterdir()):
         if not marker.is_file() or marker.read_text(encoding="utf-8") != token:
             raise UserError("the folder holds something else", str(output), "Give a new folder, or remove it.")
-        (output / MANIFEST).unlink(missing_ok=True)
+        reopen(output)
     write_atomic(marker, token)
 
 

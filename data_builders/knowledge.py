@@ -19,7 +19,7 @@ from skinr1.errors import UserError
 from skinr1.knowledge import Book, Knowledge
 from skinr1.knowledge.card import PRIMER, Card
 from skinr1.knowledge.figures import save_picture
-from skinr1.stage import REJECTED, write_atomic, write_jsonl, write_manifest
+from skinr1.stage import REJECTED, reopen, write_atomic, write_jsonl, write_manifest
 from skinr1.taxonomy import Taxonomy
 
 GRAPH, SIGNS, SOURCES = "graph.jsonl", "signs.jsonl", "sources"
@@ -49,6 +49,7 @@ def build(config: KnowledgeConfig) -> dict[str, int]:
     output, taxonomy = Path(config.output), load_taxonomy(config.taxonomy)
     cards = [Card.read(entry) for entry in config.books]
     read = [(card, *_read(card, taxonomy, output)) for card in cards]
+    reopen(output)
     knowledge = Knowledge.merge(made for _, _, made in read)
     knowledge = replace(knowledge, figures=tuple(save_picture(figure, output) for figure in knowledge.figures))
     write_jsonl(output / REJECTED, (asdict(unread) for unread in knowledge.unread))

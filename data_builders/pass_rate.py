@@ -24,7 +24,7 @@ from skinr1.llm.endpoint import read_key
 from skinr1.progress import progress_bar
 from skinr1.questions.pass_rate import Rate, Sampler
 from skinr1.serving.client import AsyncClient, Sampling
-from skinr1.stage import MANIFEST, REJECTED, read_jsonl, read_manifest, write_jsonl, write_manifest
+from skinr1.stage import REJECTED, read_jsonl, read_manifest, reopen, write_jsonl, write_manifest
 from skinr1.taxonomy import Taxonomy
 
 SPLITS = ("train", "validation")
@@ -80,7 +80,7 @@ def build(config: PassRateConfig, progress: bool = True) -> dict[str, int]:
     asked = {split: config.split in (split, "both") for split in SPLITS}
     questions = [row for split in SPLITS if asked[split] for row in rows[split]]
     rates, usage = asyncio.run(_rates(config, questions, taxonomy, progress))
-    (Path(config.output) / MANIFEST).unlink(missing_ok=True)
+    reopen(Path(config.output))
     counts: Counter[str] = Counter()
     kept: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
     rejected: list[dict[str, Any]] = []

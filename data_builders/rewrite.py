@@ -27,7 +27,7 @@ from skinr1.llm import Cache, Client, Endpoint, ordered
 from skinr1.llm.endpoint import read_key
 from skinr1.llm.usage import Price, read_prices
 from skinr1.scale import case_files
-from skinr1.stage import write_jsonl
+from skinr1.stage import reopen, write_jsonl
 from skinr1.taxonomy import Taxonomy
 from skinr1.trajectories.asking import Asker
 from skinr1.trajectories.description import Describer
@@ -151,6 +151,7 @@ def _close(
     drafts = [Path(config.trajectories) / f"{split}.jsonl" for split in SPLITS] if config.trajectories else []
     by_split = {split: [one for one in made if one.case.split == split] for split in SPLITS}
     sentences = [row for split in SPLITS for one in by_split[split] for row in one.sentences]
+    reopen(Path(config.output))
     write_jsonl(Path(config.output) / SENTENCES, sentences)
     return close(
         "rewrite",

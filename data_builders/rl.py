@@ -27,6 +27,10 @@ from skinr1.trajectories.rows import MissingImage, prompt_row, relative_images
 
 SPLITS = ("train", "validation")
 QUESTIONS = ("open", "choice", "description")
+REMEDY = {
+    Role.SPARSE: "Build the cases with a smaller --dense_share (0.5, say), or leave the findings of some rows out.",
+    Role.DENSE: "Descriptions need annotated signs: add findings to some rows.",
+}
 Found = list[tuple[Case, list[str]]]
 
 
@@ -55,7 +59,11 @@ def build(config: RlConfig, progress: bool = True) -> dict[str, int]:
     taxonomy = load_taxonomy(config.taxonomy)
     described = config.questions == "description"
     role = Role.DENSE if described else Role.SPARSE
-    cases = [case for case in training_cases(folder) if case.role is role and case.split in SPLITS]
+    offered = [case for case in training_cases(folder) if case.split in SPLITS]
+    cases = [case for case in offered if case.role is role]
+    if offered and not cases:
+        held = ", ".join(f"{count} {name}" for name, count in sorted(Counter(c.role.value for c in offered).items()))
+        raise UserError(f"no {role.value} case to ask about ({held})", config.cases, REMEDY[role])
     found, rejected = _usable(cases, folder, Path(config.output), described, progress)
     chosen: dict[str, Options] | None = None
     counts: dict[str, int] = {}

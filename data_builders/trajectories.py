@@ -19,7 +19,7 @@ from skinr1.config import parse, run
 from skinr1.errors import UserError
 from skinr1.knowledge import Knowledge
 from skinr1.scale import COUNTS, Piece, ScaleConfig, Shards, Table, case_files, cut, engine_of, join, licences_in, rows
-from skinr1.stage import MANIFEST, config_hash, file_hash
+from skinr1.stage import config_hash, file_hash, reopen
 from skinr1.taxonomy import Taxonomy
 from skinr1.trajectories import DEFAULT_KINDS, KINDS, TemplateRewriter
 from skinr1.trajectories.making import Maker, kinds_for
@@ -60,7 +60,7 @@ def build(config: TrajectoriesConfig, progress: bool = True) -> dict[str, int]:
     inputs = [*case_files(Path(config.cases)), *(Path(config.knowledge) / name for name in _KNOWLEDGE)]
     pieces = cut(case_files(Path(config.cases)))
     token = _token(config, inputs[-len(_KNOWLEDGE) :], taxonomy)
-    (output / MANIFEST).unlink(missing_ok=True)
+    reopen(output)
     shards = Shards(output, token)
     made = shards.build(pieces, partial(make_rows, config, token), engine, "trajectories: cases", progress)
     tables = {split: Table(output, split, config.format, "trajectories") for split in ("train", "validation")}

@@ -57,6 +57,9 @@ def main(argv: list[str] | None = None) -> None:
     passages = Knowledge.load(script.knowledge).passages if script.knowledge else ()
     context = Context(taxonomy, frozenset(passages))
     functions, args.reward_weights = reward_functions(script.reward_preset, context, changes(script.rewards))
+    weighted = dict(zip((function.__name__ for function in functions), args.reward_weights, strict=True))
+    if weighted.get("citations") and not passages and args.process_index == 0:
+        print("reward citations: no --knowledge is given, so no citation can be right and all answers earn 0 for it")
     trainer = SkinGRPOTrainer(
         model=model,
         args=args,

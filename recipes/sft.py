@@ -33,8 +33,12 @@ def main(argv: list[str] | None = None) -> None:
     columns = ("prompt", "completion", "images")
     output = Path(args.output_dir)
     rows = data.load_rows(script.train_file, columns)
-    train = data.filter_long(rows, processor, args.max_row_tokens, output, args.process_index == 0)
-    validation = data.load_rows(script.validation_file, columns) if script.validation_file else None
+    kept = processor, args.max_row_tokens, output, args.process_index == 0
+    train, validation, inputs = data.filter_long(rows, *kept), None, [script.train_file]
+    if script.validation_file:
+        held_out = data.load_rows(script.validation_file, columns)
+        validation = data.filter_long(held_out, *kept, listed=f"validation_{data.FILTERED}")
+        inputs.append(script.validation_file)
     model = vlm.load_model(script.model, script.dtype)
     if lora.lora_rank:
         model = vlm.add_lora(model, lora)
@@ -46,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
         processing_class=processor,
         callbacks=[callbacks.MetricsCallback(), callbacks.ProgressCallback("SFT", "loss")],
     )
-    train_and_save(trainer, processor, "sft", [script.train_file], {"rows": len(train)})
+    train_and_save(trainer, processor, "sft", inputs, {"rows": len(train)})
 
 
 if __name__ == "__main__":

@@ -29,6 +29,12 @@ class SkinTone(_Frozen):
     value: int = Field(ge=1, le=10)
     provenance: Literal["clinician", "self_report", "annotator", "estimated", "rendered"]
 
+    @model_validator(mode="after")
+    def _on_its_scale(self) -> Self:
+        if self.value > (highest := {"fitzpatrick": 6, "monk": 10, "fitzpatrick_pair": 3}[self.scale]):
+            raise ValueError(f"tone {self.value} is above {highest}, the highest of scale {self.scale}")
+        return self
+
 
 class Finding(_Frozen):
     """What an annotator (never a model, never the label) recorded about this case.

@@ -86,6 +86,11 @@ def config_hash(config: Any) -> str:
     return hashlib.sha256(canonical_json(config).encode()).hexdigest()[:16]
 
 
+def reopen(folder: Path) -> None:
+    """Before a stage writes: the manifest of an earlier build must not vouch for the rows of one that was killed."""
+    (folder / MANIFEST).unlink(missing_ok=True)
+
+
 def write_manifest(
     folder: Path,
     stage: str,

@@ -12,27 +12,9 @@ from skinr1.errors import UserError
 from skinr1.report import Report
 from skinr1.serving.envelope import RedFlag
 from skinr1.taxonomy import Bucket, Taxonomy
+from skinr1.urgency import EMERGENCIES
 
 Kind = Literal["malignant", "infectious", "emergency"]
-# Life-threatening within days and recognised by the skin; sources in docs/report_safety.md.
-EMERGENCIES: Final = (
-    "infectious/bacterial/cellulitic/necrotizing_fasciitis",
-    "infectious/bacterial/cellulitic/meningococcemia",
-    "infectious/bacterial/cellulitic/purpura_fulminans",
-    "infectious/bacterial/cellulitic/anthrax",
-    "infectious/bacterial/pyoderma/staphylococcal_scalded_skin_syndrome",
-    "infectious/bacterial/toxin_mediated/toxic_shock_syndrome",
-    "infectious/viral/herpesvirus/herpes_simplex/eczema_herpeticum",
-    "infectious/fungal/deep/mucormycosis",
-    "inflammatory/drug_reaction/severe/stevens_johnson_syndrome",
-    "inflammatory/drug_reaction/severe/toxic_epidermal_necrolysis",
-    "inflammatory/drug_reaction/exanthematous/dress_syndrome",
-    "inflammatory/papulosquamous/psoriasiform/erythroderma",
-    "inflammatory/reactive/urticarial/angioedema",
-    "inflammatory/reactive/vasculitic/kawasaki_disease",
-    "inflammatory/reactive/vasculitic/septic_vasculitis",
-    "vascular/occlusive/livedoid/gangrene",
-)
 URGENCY: Final = ("self_care", "routine_visit", "prompt_visit", "urgent_visit")
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from rich.console import Console
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from skinr1.stage import canonical_json
+from skinr1.stage import canonical_json, write_jsonl
+from skinr1.training.callbacks import METRICS, until
 
 FILE = "alarms.jsonl"
 WINDOW = 10  # logs that are averaged: a single step says little
@@ -128,12 +129,25 @@ def alarms(logs: Logs) -> list[Alarm]:
 
 
 class AlarmsCallback(TrainerCallback):
-    """Says each alarm once, when it begins, on the screen and in ``alarms.jsonl``; again only after it has ended."""
+    """Says each alarm once, when it begins, on the screen and in ``alarms.jsonl``; again only after it has ended.
+
+    A resumed run goes on from the metrics and alarms up to its checkpoint, as if it had not been interrupted.
+    """
 
     def __init__(self, console: Console | None = None):
         self.console = console or Console(stderr=True)
         self.logs: list[Mapping[str, float]] = []
         self.on: set[str] = set()
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if not state.is_world_process_zero:
+            return
+        folder = Path(args.output_dir)
+        rows = [row for row in until(folder / METRICS, state.global_step) if "train_runtime" not in row]
+        self.logs = [{key: value for key, value in row.items() if key != "step"} for row in rows]
+        self.on = {alarm.name for alarm in alarms(self.logs)}
+        if (folder / FILE).exists():
+            write_jsonl(folder / FILE, until(folder / FILE, state.global_step))
 
     def on_log(
         self,

@@ -13,6 +13,12 @@ from skinr1.stage import canonical_json, write_jsonl
 METRICS = "metrics.jsonl"
 
 
+def until(path: Path, step: int) -> list[dict[str, Any]]:
+    """Rows of a log up to a step, without the half line that a kill may leave; none of a run that begins."""
+    written = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() and step else []
+    return [row for row in map(json.loads, written) if row["step"] <= step]
+
+
 class MetricsCallback(TrainerCallback):
     """Appends every log to ``metrics.jsonl``. A resumed run first drops what lies after its checkpoint."""
 
@@ -20,11 +26,8 @@ class MetricsCallback(TrainerCallback):
         if not state.is_world_process_zero:
             return
         path = Path(args.output_dir) / METRICS
-        # without the half line that a kill may leave
-        written = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
-        rows = map(json.loads, written) if state.global_step else ()
         # the closing summary of a run that SIGTERM ended goes too
-        write_jsonl(path, [row for row in rows if row["step"] <= state.global_step and "train_runtime" not in row])
+        write_jsonl(path, [row for row in until(path, state.global_step) if "train_runtime" not in row])
 
     def on_log(
         self,

@@ -71,8 +71,10 @@ def _size(image: dict[str, Any]) -> tuple[int, int]:
         return opened.size
 
 
-def filter_long(rows: Dataset, processor: ProcessorMixin, limit: int | None, output: Path, main: bool) -> Dataset:
-    """Leaves out rows longer than ``limit`` tokens, and lists them in ``filtered.jsonl``.
+def filter_long(
+    rows: Dataset, processor: ProcessorMixin, limit: int | None, output: Path, main: bool, listed: str = FILTERED
+) -> Dataset:
+    """Leaves out rows longer than ``limit`` tokens, and lists them in ``filtered.jsonl`` or the file ``listed``.
 
     Raises:
         UserError: nothing is left.
@@ -84,9 +86,9 @@ def filter_long(rows: Dataset, processor: ProcessorMixin, limit: int | None, out
     keep = [i for i, length in enumerate(lengths) if length <= limit]
     dropped = [{"row": i, "tokens": length} for i, length in enumerate(lengths) if length > limit]
     if main:
-        write_jsonl(output / FILTERED, dropped)
+        write_jsonl(output / listed, dropped)
         if dropped:
-            print(f"left out {len(dropped)} of {len(rows)} rows longer than {limit} tokens: {output / FILTERED}")
+            print(f"left out {len(dropped)} of {len(rows)} rows longer than {limit} tokens: {output / listed}")
     if not keep:
         raise UserError(
             f"every row is longer than {limit} tokens", str(output), f"Raise the limit; longest {max(lengths)}."

@@ -46,6 +46,7 @@ def claim(args: TrainingArguments, config: Mapping[str, Any]) -> None:
         raise UserError("folder holds a finished run", str(output), "Give a new output_dir or delete this one.")
     recorded = output / CONFIG
     compared = {key: value for key, value in sorted(config.items()) if not key.startswith(_FREE_KEYS)}
+    compared |= {f"content of {key}": found for key, value in compared.items() if (found := _content(value))}
     text = json.dumps(compared, indent=2, sort_keys=True, default=str) + "\n"
     if recorded.exists():
         before = json.loads(recorded.read_text(encoding="utf-8"))
@@ -59,6 +60,14 @@ def claim(args: TrainingArguments, config: Mapping[str, Any]) -> None:
             )
     elif args.process_index == 0:
         write_atomic(recorded, text)
+
+
+def _content(value: Any) -> str | None:
+    """Hash of the file that a setting names, or of what made the folder that it names."""
+    if not isinstance(value, Path):
+        return None
+    path = value / MANIFEST if value.is_dir() else value
+    return file_hash(path) if path.is_file() else None
 
 
 def last_checkpoint(output: Path) -> Path | None:

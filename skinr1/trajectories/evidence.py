@@ -29,11 +29,10 @@ class Reason(NamedTuple):
 def truth_node(case: Case, taxonomy: Taxonomy) -> str:
     """The node a report on the case should name.
 
-    The label's node; for a label of several nodes their deepest common ancestor, or, when only the root joins them,
-    the first in sorted order.
+    The label's node; for a label of several nodes their deepest common ancestor.
 
     Raises:
-        Ungrounded: the case has no label.
+        Ungrounded: the case has no label, or only the root joins the diagnoses that it names.
     """
     if not case.diagnoses:
         raise Ungrounded("case has no diagnosis")
@@ -41,7 +40,9 @@ def truth_node(case: Case, taxonomy: Taxonomy) -> str:
     shared: str | None = first
     for node in others:
         shared = shared and taxonomy.lca(shared, node)
-    return shared or first
+    if shared is None:
+        raise Ungrounded("label names diagnoses of unrelated branches")
+    return shared
 
 
 def shared_bucket(nodes: tuple[str, ...], taxonomy: Taxonomy) -> Bucket | None:

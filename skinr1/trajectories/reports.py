@@ -6,9 +6,10 @@ weighs like a rival 2 below. Weights are normalised and rounded to two decimals,
 
 Confidence. From the lead of the truth over the next: high from 0.6, moderate from 0.35, else low.
 
-Advice. Malignant: urgent visit. Indeterminate or infectious: prompt visit. Other diseases: routine visit. Benign
-growths: self-care, or a routine visit when confidence is low. Without a diagnosis: a new image where the present one
-cannot be assessed, else none.
+Advice, by the first that holds. An emergency (:mod:`skinr1.urgency`): urgent visit. Malignant: urgent visit, of a slow
+carcinoma prompt visit. Indeterminate, infectious or serious: prompt visit. Benign growths: self-care, but a routine
+visit when confidence is low or the growth is one to be watched. All others: routine visit. Without a diagnosis: a new
+image where the present one cannot be assessed, else none.
 """
 
 import math
@@ -19,6 +20,7 @@ from skinr1.report import DISCLAIMER, SCHEMA_VERSION, DifferentialEntry, Report
 from skinr1.taxonomy import Bucket
 from skinr1.trajectories.evidence import View
 from skinr1.trajectories.textbooks import Textbook
+from skinr1.urgency import EMERGENCIES, SERIOUS, SLOW_CARCINOMAS, WATCHED, listed
 
 ENTRIES, FOR, AGAINST = 3, 3, 2
 MAX_SIGNS, MAX_CITATIONS = 8, 6
@@ -44,7 +46,7 @@ def report_of(view: View, citations: tuple[str, ...], considered: Sequence[Textb
         condition=view.condition,
         differential=tuple(entries),
         confidence=confidence,
-        advice=_advice(view.truth.node, view.condition, confidence),
+        advice=advice_on(view.truth.node, view.condition, confidence),
         citations=citations[:MAX_CITATIONS],
         disclaimer=DISCLAIMER,
     )
@@ -96,11 +98,14 @@ def _confidence(lead: float) -> Confidence:
     return "high" if lead >= 0.6 else "moderate" if lead >= 0.35 else "low"
 
 
-def _advice(node: str, condition: Bucket, confidence: Confidence) -> Advice:
-    if condition is Bucket.MALIGNANT:
+def advice_on(node: str, condition: Bucket, confidence: Confidence) -> Advice:
+    """How soon a person with this diagnosis should be seen; see the module's rule."""
+    if listed(node, EMERGENCIES):
         return "urgent_visit"
-    if condition is Bucket.INDETERMINATE or node.split("/")[0] == INFECTIOUS:
+    if condition is Bucket.MALIGNANT:
+        return "prompt_visit" if listed(node, SLOW_CARCINOMAS) else "urgent_visit"
+    if condition is Bucket.INDETERMINATE or node.split("/")[0] == INFECTIOUS or listed(node, SERIOUS):
         return "prompt_visit"
-    if condition is Bucket.BENIGN and confidence != "low":
+    if condition is Bucket.BENIGN and confidence != "low" and not listed(node, WATCHED):
         return "self_care"
     return "routine_visit"

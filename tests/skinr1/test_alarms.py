@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from skinr1.training.alarms import FILE, RULES, WINDOW, AlarmsCallback, alarms
+from skinr1.training.callbacks import MetricsCallback
 
 QUIET = {
     "frac_reward_zero_std": 0.2,
@@ -65,3 +66,24 @@ def test_an_alarm_is_said_when_it_begins_and_again_after_it_ended(tmp_path):
     assert [row["name"] for row in rows] == ["far from the reference"] * 2
     assert WINDOW < rows[0]["step"] < 2 * WINDOW < 3 * WINDOW < rows[1]["step"]
     assert screen.getvalue().count("raise beta") == 2
+
+
+@pytest.mark.parametrize("checkpoint", [12, 15, 25])
+def test_a_resumed_run_tells_what_an_unbroken_one_tells(tmp_path, checkpoint):
+    course = [QUIET] * WINDOW + [{**QUIET, "kl": 3.0}] * 12 + [QUIET] * WINDOW
+    args = [SimpleNamespace(output_dir=str(tmp_path / name)) for name in ("whole", "broken")]
+
+    def train(where, first, last):
+        callbacks = [MetricsCallback(), AlarmsCallback(Console(file=io.StringIO()))]
+        for callback in callbacks:
+            callback.on_train_begin(where, SimpleNamespace(is_world_process_zero=True, global_step=first), None)
+        for step in range(first + 1, last + 1):
+            state = SimpleNamespace(is_world_process_zero=True, global_step=step)
+            for callback in callbacks:
+                callback.on_log(where, state, None, logs=dict(course[step - 1]))
+
+    train(args[0], 0, len(course))
+    train(args[1], 0, checkpoint + 6)  # killed six steps after its checkpoint
+    train(args[1], checkpoint, len(course))
+    whole, broken = ((tmp_path / name / FILE).read_text() for name in ("whole", "broken"))
+    assert whole == broken and "far from the reference" in whole

@@ -1,13 +1,17 @@
 """Red flags, least advice and citations are decided by rule, whatever the model says."""
 
+from typing import Literal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from skinr1.errors import UserError
 from skinr1.report import WITHOUT_DIAGNOSIS, DifferentialEntry, Report
-from skinr1.serving.rules import EMERGENCIES, URGENCY, RedFlagPolicy, apply_rules, resolve_citations
+from skinr1.serving.rules import URGENCY, RedFlagPolicy, apply_rules, resolve_citations
 from skinr1.taxonomy import Bucket, Taxonomy
+from skinr1.trajectories.reports import advice_on
+from skinr1.urgency import EMERGENCIES, SERIOUS, SLOW_CARCINOMAS, WATCHED
 from tests.skinr1.sample_report import REPORT
 
 TAXONOMY = Taxonomy.load()
@@ -116,8 +120,18 @@ def test_citations_without_a_passage_are_removed_and_told() -> None:
     assert resolve_citations(kept, {"primer:common-nevus#morphology"}) == (kept, ())
 
 
-def test_emergencies_are_nodes_of_the_shipped_tree() -> None:
-    assert [node for node in EMERGENCIES if node not in TAXONOMY.nodes] == []
+def test_lists_of_urgency_are_nodes_of_the_shipped_tree() -> None:
+    assert [node for node in (*EMERGENCIES, *SERIOUS, *SLOW_CARCINOMAS, *WATCHED) if node not in TAXONOMY.nodes] == []
+
+
+@pytest.mark.parametrize("confidence", ["low", "moderate", "high"])
+def test_what_is_taught_is_never_less_urgent_than_the_rules(confidence: Literal["low", "moderate", "high"]) -> None:
+    for node in TAXONOMY.diagnoses:
+        bucket = TAXONOMY.bucket(node)
+        assert bucket is not None
+        taught = advice_on(node, bucket, confidence)
+        kept, _ = apply_rules(report((node, 0.9), advice=taught), TAXONOMY)
+        assert kept.advice == taught, node
 
 
 def test_every_advice_of_a_diagnosis_has_a_rank() -> None:

@@ -18,7 +18,7 @@ from skinr1.trajectories import (
     reword,
     trajectories,
 )
-from skinr1.trajectories.evidence import truth_node
+from skinr1.trajectories.evidence import Ungrounded, truth_node
 from skinr1.trajectories.reports import probabilities
 from tests.skinr1.grounded import DYSPLASTIC, KERATOSIS, MELANOMA, NEVUS, PSORIASIS, SHOWN, TINEA, case, knowledge, tree
 
@@ -111,11 +111,15 @@ def test_a_kind_without_grounding_is_refused_alone(book) -> None:
         ((NEVUS,), NEVUS),
         ((NEVUS, DYSPLASTIC), "neoplasm/benign/melanocytic"),
         ((NEVUS, DYSPLASTIC, KERATOSIS), "neoplasm/benign"),
-        ((NEVUS, TINEA), TINEA),
     ],
 )
 def test_several_nodes_meet_in_their_ancestor(nodes: tuple[str, ...], expected: str) -> None:
     assert truth_node(case(*nodes), TAXONOMY) == expected
+
+
+def test_diagnoses_of_unrelated_branches_are_no_truth() -> None:
+    with pytest.raises(Ungrounded, match="unrelated branches"):
+        truth_node(case(NEVUS, TINEA), TAXONOMY)
 
 
 def test_report_follows_from_case_and_graph(book) -> None:
