@@ -19,7 +19,7 @@ from typing import Any
 from skinr1.cases import CASES_FILE, Case, read_cases
 from skinr1.errors import UserError
 from skinr1.scale import case_files
-from skinr1.splits import Sight, conflicts, plan, report
+from skinr1.splits import Sight, conflicts, plan_by_role, report
 from skinr1.stage import MANIFEST, read_manifest, write_atomic, write_jsonl, write_manifest
 
 AUDIT, PAGE = "audit.json", "audit.html"
@@ -94,6 +94,12 @@ def _read(config: SplitsConfig) -> tuple[list[Case], list[Path]]:
             dropped = case.source in config.resplit and not config.check
             cases.append(case.model_copy(update={"split": None}) if dropped else case)
             folders.append(Path(name))
+    drawn = ("train_fraction", "validation_fraction", "test_fraction", "seed")
+    asked = [name for name in drawn if getattr(config, name) != getattr(SplitsConfig, name)]
+    if asked and all(case.split for case in cases):
+        raise UserError(
+            f"{asked[0]} changes nothing", "all cases have a split already", "Name sources to draw anew in --resplit."
+        )
     unknown = set(config.resplit) - {case.source for case in cases}
     if unknown:
         raise UserError("no such source among the cases", ", ".join(sorted(unknown)), "Correct resplit.")
@@ -115,9 +121,9 @@ def _audited(cases: list[Case], sights: list[Sight] | None, config: SplitsConfig
         "test": config.test_fraction,
     }
     pairs = [sight.cases for sight in sights or ()]
-    splits = plan(cases, fractions, config.seed, pairs)
+    splits, _ = plan_by_role(lambda: cases, fractions, config.seed, pairs)
     done = [case.model_copy(update={"split": split}) for case, split in zip(cases, splits, strict=True)]
-    by_ids_alone = plan(cases, fractions, config.seed) if pairs else None
+    by_ids_alone = plan_by_role(lambda: cases, fractions, config.seed)[0] if pairs else None
     return done, report(done, sights, by_ids_alone, conflicts(cases, pairs))
 
 

@@ -32,10 +32,9 @@ def folder(path: Path, source: str, pictures: dict[str, object], **fields) -> Pa
                 case_id=name,
                 source=source,
                 images=(f"images/{name}.png",),
-                role=Role.SPARSE,
                 diagnoses=("ab"[number % 2],),
                 licence="CC0-1.0",
-                **own,
+                **{"role": Role.SPARSE, **own},
             ).model_dump(mode="json")
         )
     write_jsonl(path / CASES_FILE, rows)
@@ -116,6 +115,16 @@ def test_resplit_draws_a_source_anew(tmp_path):
     assert {case.split for case in read_cases(tmp_path / "out")} == {"train", "validation", "test"}
 
 
+def test_captions_drawn_anew_stay_in_train(tmp_path):
+    pictures = {f"a{n}": texture(n) for n in range(12)}
+    roles = [Role.CAPTION] * 4 + [Role.SPARSE] * 8
+    source = folder(tmp_path / "one", "one", pictures, split=["train"] * 12, role=roles)
+    build(config([str(source)], tmp_path / "out", resplit=["one"], pictures=False), progress=False)
+    drawn = {case.case_id: case.split for case in read_cases(tmp_path / "out")}
+    assert {drawn[f"a{n}"] for n in range(4)} == {"train"}
+    assert {drawn[f"a{n}"] for n in range(4, 12)} == {"train", "validation", "test"}
+
+
 def test_same_patient_is_caught_without_pictures(tmp_path):
     source = folder(
         tmp_path / "one",
@@ -146,7 +155,8 @@ def test_overlap_by_pictures_needs_the_pictures(tmp_path):
         (lambda f, o: {"folders": [*f, str(o / "no")]}, "no finished stage"),
         (lambda f, o: {"output": Path(f[0])}, "output is one of the inputs"),
         (lambda f, o: {"resplit": ["three"]}, "no such source"),
-        (lambda f, o: {"test_fraction": -1.0}, "negative"),
+        (lambda f, o: {"seed": 9}, "seed changes nothing"),
+        (lambda f, o: {"test_fraction": -1.0, "resplit": ["one"]}, "negative"),
     ],
 )
 def test_bad_input(two, tmp_path, change, reason):
