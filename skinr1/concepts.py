@@ -1,16 +1,17 @@
 """The closed vocabulary of visible signs and complaints, shared by sources, textbook, report and renderer."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from typing import Any
 
 import yaml
 
 from skinr1.errors import UserError
 
-_WORD = re.compile(r"\w+")
-_ENDING = re.compile(r"(?:s|es)?\b")
+_ENDINGS = ("s", "es")
 
 
 @dataclass(frozen=True)
@@ -45,33 +46,49 @@ def without(name: str) -> str:
     return f"{'not' if name.startswith(('many ', 'several ')) else 'no'} {name}"
 
 
-@lru_cache(maxsize=1)
-def _by_first_word() -> dict[str, list[tuple[str, str]]]:
-    """First word of a label -> (label, concept), longest label first; a label of one word also under its plurals."""
-    index: dict[str, list[tuple[str, str]]] = {}
-    labels = {
+def _labels() -> dict[str, str]:
+    """Label in lower case -> concept."""
+    return {
         label.lower(): concept.name for concept in concepts().values() for label in (concept.name, *concept.aliases)
     }
-    for label in sorted(labels, key=lambda label: (-len(label), label)):
-        first = _WORD.match(label)
-        assert first, label  # the vocabulary's labels begin with a letter
-        plurals = ("", "s", "es") if first.end() == len(label) else ("",)
-        for plural in plurals:
-            index.setdefault(first.group() + plural, []).append((label, labels[label]))
-    return index
 
 
-@lru_cache(maxsize=1 << 15)  # clauses repeat: completions, trajectories and books say the same few thousand
+@lru_cache(maxsize=1)
+def _names() -> dict[str, str]:
+    """Label as a text writes it, in lower case and with or without a plural's ending -> concept."""
+    labels = _labels()
+    names: dict[str, str] = {}
+    for ending in ("", *_ENDINGS):  # a label that reads like another's plural is itself
+        for label, name in labels.items():
+            names.setdefault(label + ending, name)
+    return names
+
+
+@lru_cache(maxsize=1)
+def _mention() -> re.Pattern[str]:
+    """Matches the longest label that begins at a word: one alternation in which equal beginnings are tried once."""
+    branches: dict[str, Any] = {}
+    for label in _labels():
+        here = branches
+        for character in label:
+            here = here.setdefault(character, {})
+        here[""] = {}
+    return re.compile(rf"\b(?:{_alternation(branches)})(?:{'|'.join(_ENDINGS)})?\b")
+
+
+def _alternation(branches: dict[str, Any]) -> str:
+    ways = [re.escape(character) + _alternation(rest) for character, rest in branches.items() if character]
+    joined = f"(?:{'|'.join(ways)})" if len(ways) > 1 else "".join(ways)
+    return f"(?:{joined})?" if ways and "" in branches else joined
+
+
+def mentions(text: str) -> Iterator[str]:
+    """Concepts a text names, longest name first, one by one as they come; negation is the caller's business."""
+    names = _names()
+    for match in _mention().finditer(text.lower()):
+        yield names[match[0]]
+
+
 def mentioned(text: str) -> tuple[str, ...]:
-    """Concepts a text names, in order of first mention, longest name first; negation is the caller's business."""
-    lowered, index, end = text.lower(), _by_first_word(), 0
-    found: dict[str, None] = {}
-    for word in _WORD.finditer(lowered):
-        if word.start() < end:  # inside the mention before
-            continue
-        for label, name in index.get(word.group(), ()):
-            after = word.start() + len(label)
-            if lowered.startswith(label, word.start()) and (ending := _ENDING.match(lowered, after)):
-                found[name], end = None, ending.end()
-                break
-    return tuple(found)
+    """:func:`mentions` without repetition, in order of first mention."""
+    return tuple(dict.fromkeys(mentions(text)))

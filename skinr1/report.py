@@ -8,6 +8,7 @@ force, except that reasoning may hold ``<`` where the server's grammar forbids i
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Final, Literal, Self
 
 import jiter
@@ -16,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from skinr1.concepts import concept, concepts
 from skinr1.grammar import json_ebnf, longest_json
 from skinr1.taxonomy import Bucket, Taxonomy
+from skinr1.taxonomy.node import words
 
 SCHEMA_VERSION: Final = "v1"
 DISCLAIMER: Final = "Research software, not a medical device."
@@ -28,7 +30,7 @@ WITHOUT_DIAGNOSIS: Final = ("new_image", "none")
 
 
 def _known_concept(name: str) -> str:
-    return concept(name).name
+    return name if name in concepts() else concept(name).name
 
 
 def _two_decimals(value: float) -> float:
@@ -103,6 +105,16 @@ class Answer:
     thinking: str
     report: Report
 
+    @cached_property  # several rewards read them
+    def words(self) -> list[str]:
+        """The reasoning's words, in the form in which labels are compared."""
+        return words(self.thinking)
+
+
+# Keys of the JSON objects, and the values that are always strings.
+_OWN_STRINGS = len(Report.model_fields) + len(("schema_version", "confidence", "advice", "disclaimer"))
+_ENTRY_STRINGS = len(DifferentialEntry.model_fields) + len(("diagnosis",))
+
 
 class InvalidAnswer(ValueError):
     """Text outside the contract. ``reason`` is a short machine-readable word, ``detail`` is for people."""
@@ -133,7 +145,6 @@ def parse(text: str, taxonomy: Taxonomy) -> Answer:
     if not thinking.strip() or len(thinking) > MAX_THINKING:
         raise InvalidAnswer("think", f"reasoning is empty or longer than {MAX_THINKING} characters")
     body = body.strip()
-    _check_json(body)
     report = _report(body)
     for node in report.nodes():
         if node not in taxonomy.nodes:
@@ -164,12 +175,26 @@ def _check_json(body: str) -> None:
 
 
 def _report(body: str) -> Report:
+    """Reads the text once where it holds no quotation marks but those a report needs: then no key occurs twice."""
     try:
-        return Report.model_validate_json(body, strict=True)
+        report = Report.model_validate_json(body, strict=True)
     except ValidationError as error:
+        _check_json(body)  # first what is wrong with the text
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InvalidAnswer("schema", f"{where}: {first['msg']}") from None
+    if body.count('"') != 2 * _strings(report):
+        _check_json(body)
+    return report
+
+
+def _strings(report: Report) -> int:
+    """Strings in a report's JSON, keys included."""
+    named = 0 if report.diagnosis is None else 2  # the diagnosis and its condition
+    found = _OWN_STRINGS + named + len(report.findings) + len(report.citations)
+    for entry in report.differential:
+        found += _ENTRY_STRINGS + len(entry.evidence_for) + len(entry.evidence_against)
+    return found
 
 
 def json_schema(taxonomy: Taxonomy) -> dict[str, Any]:

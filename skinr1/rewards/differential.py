@@ -57,7 +57,10 @@ def _weights(truth: Truth) -> dict[str, _Event]:
 
 def _event(node: str, right: dict[str, _Event], taxonomy: Taxonomy) -> _Event | None:
     """The event of the node or of its nearest ancestor among the true nodes."""
-    return next((right[part] for part in reversed(taxonomy.path(node)) if part in right), None)
+    for part in reversed(taxonomy.path(node)):
+        if part in right:
+            return right[part]
+    return None
 
 
 def is_honest(report: Report, taxonomy: Taxonomy) -> bool:
@@ -66,8 +69,7 @@ def is_honest(report: Report, taxonomy: Taxonomy) -> bool:
     probabilities = [entry.probability for entry in entries]
     if sum(probabilities) > 1.005 or probabilities != sorted(probabilities, reverse=True):
         return False
-    named = [entry.diagnosis for entry in entries]
-    if not named:
+    if not entries or entries[0].diagnosis != report.diagnosis:
         return False
-    above = {part for node in named for part in taxonomy.path(node)[:-1]}
-    return named[0] == report.diagnosis and len(set(named)) == len(named) and above.isdisjoint(named)
+    named = {entry.diagnosis for entry in entries}
+    return len(named) == len(entries) and all(named.isdisjoint(taxonomy.path(node)[:-1]) for node in named)

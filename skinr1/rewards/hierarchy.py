@@ -51,7 +51,11 @@ def _best(
     if answer is None or answer.report.diagnosis is None:
         return 0.0
     said = taxonomy.path(answer.report.diagnosis)
-    return max((credit(_coarsened(said, true), true) for true in map(taxonomy.path, truth.diagnoses)), default=0.0)
+    best = 0.0
+    for node in truth.diagnoses:
+        true = taxonomy.path(node)
+        best = max(best, credit(_coarsened(said, true), true))
+    return best
 
 
 def _coarsened(said: tuple[str, ...], true: tuple[str, ...]) -> tuple[str, ...]:

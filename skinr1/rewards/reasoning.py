@@ -3,40 +3,51 @@
 from collections.abc import Container
 from functools import lru_cache
 
-from skinr1.knowledge.rules import asserted
+from skinr1.knowledge.rules import assertions
 from skinr1.report import Answer, inconsistencies
 from skinr1.taxonomy import Taxonomy
-from skinr1.taxonomy.node import Node, normalise
+from skinr1.taxonomy.node import normalise
 
 LENGTH = 1200  # characters of reasoning that cost nothing; the paper's trajectories are shorter
 GRAM = 4
+DENIALS = frozenset("no not without never neither nor unlikely unlike cannot against than".split())
 
 
 def consistency(answer: Answer | None, taxonomy: Taxonomy) -> float:
     """Share of the report that its reasoning bears out; 0 where the report contradicts itself.
 
-    Counted are the findings (mentioned, and not denied) and the diagnosis (its name or an alias occurs).
+    Counted are the findings (mentioned, and not denied) and the diagnosis (its name or an alias occurs, and not only
+    denied: "not melanoma", "rather than a nevus").
     """
     if answer is None or inconsistencies(answer.report, taxonomy):
         return 0.0
     diagnosis = answer.report.diagnosis
-    said = asserted(answer.thinking)
-    words = f" {_words(answer.thinking)} "
-    borne_out = [name in said for name in answer.report.findings]
+    missing = set(answer.report.findings)
+    for name in assertions(answer.thinking):
+        missing.discard(name)
+        if not missing:  # as a rule the signs come first
+            break
+    borne_out = [name not in missing for name in answer.report.findings]
     if diagnosis is not None:
-        borne_out.append(any(label in words for label in _labels(taxonomy.node(diagnosis))))
+        words = f" {' '.join(answer.words)} "
+        borne_out.append(any(_affirmed(label, words) for label in _labels(taxonomy.node(diagnosis).labels)))
     return sum(borne_out) / len(borne_out) if borne_out else 0.0
 
 
-@lru_cache(maxsize=4096)  # several rewards read the same reasoning, a batch one after the other
-def _words(thinking: str) -> str:
-    return normalise(thinking)
+def _affirmed(label: str, words: str) -> bool:
+    """Whether a name occurs with no denial among the two words before it."""
+    at = words.find(label)
+    while at >= 0:
+        if DENIALS.isdisjoint(words[:at].rsplit(maxsplit=2)[-2:]):
+            return True
+        at = words.find(label, at + 1)
+    return False
 
 
 @lru_cache(maxsize=4096)
-def _labels(node: Node) -> tuple[str, ...]:
-    """The node's names as whole words."""
-    return tuple(f" {normalise(label)} " for label in (node.name, *node.aliases))
+def _labels(names: tuple[str, ...]) -> tuple[str, ...]:
+    """A node's names as whole words."""
+    return tuple(f" {normalise(label)} " for label in names)
 
 
 def citations_exist(answer: Answer | None, passages: Container[str]) -> float:
@@ -59,6 +70,7 @@ def variety(answer: Answer | None) -> float:
     """Share of the reasoning's runs of four words that are not a repetition; 1 where there is none."""
     if answer is None:
         return 0.0
-    words = _words(answer.thinking).split()
-    grams = list(zip(*(words[start:] for start in range(GRAM)), strict=False))  # the shortest ends them
-    return len(set(grams)) / len(grams) if grams else 1.0
+    words = answer.words
+    grams = len(words) - GRAM + 1
+    # the shortest ends them
+    return len(set(zip(*(words[start:] for start in range(GRAM)), strict=False))) / grams if grams > 0 else 1.0

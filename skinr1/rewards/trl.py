@@ -8,9 +8,10 @@ from skinr1.report import Answer, InvalidAnswer, parse
 from skinr1.rewards.catalogue import Context, Score, find
 from skinr1.rewards.presets import weights
 from skinr1.rewards.truth import Truth
-from skinr1.taxonomy import Bucket
+from skinr1.taxonomy import Bucket, Taxonomy
+from skinr1.taxonomy.reading import no_collection
 
-Parse = Callable[[str], Answer | None]
+Parse = Callable[[tuple[str, ...]], list[Answer | None]]
 
 
 def reward_functions(
@@ -26,12 +27,10 @@ def reward_functions(
     """
     chosen = weights(preset, changes)
 
-    @lru_cache(maxsize=4096)  # each function asks for the same completions
-    def parsed(text: str) -> Answer | None:
-        try:
-            return parse(text, context.taxonomy)
-        except InvalidAnswer:
-            return None
+    @lru_cache(maxsize=1)  # each function asks for the same batch, and then none does
+    def parsed(texts: tuple[str, ...]) -> list[Answer | None]:
+        with no_collection():
+            return [_parse(text, context.taxonomy) for text in texts]
 
     return [_for_trl(name, find(name), context, parsed) for name in chosen], list(chosen.values())
 
@@ -45,24 +44,43 @@ def _for_trl(name: str, score: Score, context: Context, parsed: Parse) -> Callab
         findings: Sequence[Any] | None = None,
         **_: Any,
     ) -> list[float]:
-        none = [None] * len(completions)
-        columns = zip(diagnoses, condition, differential or none, findings or none, strict=True)
-        truths = [
-            _truth(tuple(nodes), bucket, tuple((e["node"], e["weight"]) for e in weighted or ()), tuple(signs or ()))
-            for nodes, bucket, weighted, signs in columns
-        ]
-        answers = [parsed(_text(completion)) for completion in completions]
+        weighted = tuple(map(_weights, differential)) if differential else None
+        signs = tuple(tuple(row or ()) for row in findings) if findings else None
+        truths = _truths(tuple(map(tuple, diagnoses)), tuple(condition), weighted, signs)
+        answers = parsed(tuple(map(_text, completions)))
         return [score(answer, truth, context) for answer, truth in zip(answers, truths, strict=True)]
 
     function.__name__ = name.rpartition(".")[2]
     return function
 
 
-@lru_cache(maxsize=4096)  # the completions of a prompt share it, and every function asks again
-def _truth(
-    nodes: tuple[str, ...], bucket: str | None, weighted: tuple[tuple[str, float], ...], signs: tuple[str, ...]
-) -> Truth:
-    return Truth(nodes, None if bucket is None else Bucket(bucket), weighted, signs)
+def _parse(text: str, taxonomy: Taxonomy) -> Answer | None:
+    try:
+        return parse(text, taxonomy)
+    except InvalidAnswer:
+        return None
+
+
+_Weighted = tuple[tuple[str, float], ...]
+
+
+def _weights(row: Sequence[Mapping[str, Any]] | None) -> _Weighted:
+    return tuple((entry["node"], entry["weight"]) for entry in row or ())
+
+
+@lru_cache(maxsize=1)  # as for the answers
+def _truths(
+    diagnoses: tuple[tuple[str, ...], ...],
+    condition: tuple[str | None, ...],
+    weighted: tuple[_Weighted, ...] | None,
+    findings: tuple[tuple[str, ...], ...] | None,
+) -> list[Truth]:
+    none = ((),) * len(diagnoses)
+    columns = zip(diagnoses, condition, weighted or none, findings or none, strict=True)
+    return [
+        Truth(nodes, None if bucket is None else Bucket(bucket), weights, signs)
+        for nodes, bucket, weights, signs in columns
+    ]
 
 
 def _text(completion: Any) -> str:

@@ -1,4 +1,4 @@
-"""Compiles what DeepSpeed would compile at its first start on a CPU (about 40 s), once, while the environment is made.
+"""Compiles what DeepSpeed would compile at its first start on a CPU (two minutes), once, while the environment is made.
 
 ``python -m skinr1.training.build_ops``: does nothing where it is built already, or where there is a GPU.
 """
@@ -6,14 +6,18 @@
 import torch
 from deepspeed.accelerator import get_accelerator
 
+# Shared-memory communication of CPU ranks, and the Adam of an optimizer in the host's memory (zero3_offload.json).
+OPS = ("ShareMemCommBuilder", "CPUAdamBuilder")
+
 
 def main() -> None:
-    """Builds DeepSpeed's shared-memory communication for CPU ranks into torch's extension cache."""
+    """Builds the operations into torch's extension cache."""
     if torch.cuda.is_available():
         return
-    builder = get_accelerator().create_op_builder("ShareMemCommBuilder")
-    if builder is not None and builder.is_compatible():
-        builder.load()
+    for name in OPS:
+        builder = get_accelerator().create_op_builder(name)
+        if builder is not None and builder.is_compatible():
+            builder.load()
 
 
 if __name__ == "__main__":

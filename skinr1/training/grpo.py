@@ -80,7 +80,7 @@ class SkinGRPOTrainer(GRPOTrainer):
         super().__init__(model=model, args=args, processing_class=processing_class, **kwargs)
         self.times = StepTimes()
         if args.shared_prefix and not args.use_vllm:
-            self.model.generate = rollouts.share_prompts(self.model)
+            self.model.generate = rollouts.share_prompts(self.model, merge=not (args.bf16 or args.fp16))
         self.groups: GroupWeights | None = None
         if args.group_columns:
             share = shares(self.train_dataset.select_columns(args.group_columns), args.group_columns)

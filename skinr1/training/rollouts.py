@@ -1,28 +1,43 @@
-"""Rollouts without vLLM: a prompt and its images go through the model once, then its cache serves all completions."""
+"""Rollouts without vLLM: a prompt and its images go through the model once, then its cache serves all completions.
 
-from collections.abc import Callable
+A step of generation is a small product per weight, and an adapter makes three of it; so it is merged into the weights
+while sampling.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor
 from transformers import DynamicCache
 
 from skinr1.training.shared_prefix import Batch, find_groups, prompt_positions
 
 
-def share_prompts(model: Any) -> Callable[..., Tensor]:
+def share_prompts(model: Any, merge: bool = True) -> Callable[..., Tensor]:
     """``model.generate`` with one prefill a prompt, for left-padded batches in which prompts repeat.
 
-    The same logits as without, up to rounding, so with the same random state nearly always the same tokens.
+    The same logits as without, up to rounding, so with the same random state nearly always the same tokens. Only the
+    adapter's dropout, if it has one, does not reach what is sampled from merged weights.
 
     Args:
         model: the policy; unwrapped, with or without adapter.
+        merge: whether to merge the adapter while sampling, as :func:`merged` says; False where the forward pass
+            rounds the weights to 16 bits.
     """
     stock = model.generate
     backbone: Any = next(module for module in model.modules() if hasattr(module, "get_rope_index"))
 
     @torch.no_grad()
     def generate(input_ids: Tensor, attention_mask: Tensor, generation_config: Any, **images: Any) -> Tensor:
+        if not merge:
+            return sample(input_ids, attention_mask, generation_config, **images)
+        with merged(model):
+            return sample(input_ids, attention_mask, generation_config, **images)
+
+    def sample(input_ids: Tensor, attention_mask: Tensor, generation_config: Any, **images: Any) -> Tensor:
         batch = _batch(input_ids, attention_mask, backbone.config.image_token_id, **images)
         groups = find_groups(batch)
         first = [group[0] for group in groups]
@@ -42,6 +57,32 @@ def share_prompts(model: Any) -> Callable[..., Tensor]:
         )
 
     return generate
+
+
+@contextmanager
+def merged(model: Any) -> Iterator[None]:
+    """The adapter in use merged into the weights it changes, which are as before to the bit when the block ends.
+
+    Subtracting the adapter again would leave rounding behind at each step, so a copy of the weights is kept meanwhile.
+    Nothing is merged where the weights are not float32 (16 bits would swallow small changes, and the policy sampled
+    from would not be the one that is scored) or split over processes (ZeRO-3: what a process writes is not kept).
+    """
+    layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+    weights = [layer.get_base_layer().weight for layer in layers]
+    if not all(weight.dtype == torch.float32 and not hasattr(weight, "ds_id") for weight in weights):
+        yield
+        return
+    before = [weight.detach().clone() for weight in weights]
+    for layer in layers:
+        layer.merge()
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.unmerge()
+        with torch.no_grad():
+            for weight, values in zip(weights, before, strict=True):
+                weight.copy_(values)
 
 
 def _batch(

@@ -87,6 +87,25 @@ class GroupedSampler(Sampler[int]):
         return self._rows
 
 
+def refuse_unlearned(labels: Tensor) -> None:
+    """A row that teaches nothing counts as a row and trains on none: TRL gives such a batch the loss 0 or NaN.
+
+    Args:
+        labels: [B, T], -100 where nothing is to be learned; the first one is never predicted.
+
+    Raises:
+        UserError: a row has no label.
+    """
+    empty = (labels[:, 1:] == -100).all(dim=1).nonzero().flatten().tolist()
+    if empty:
+        rows = ", ".join(str(row) for row in empty)
+        raise UserError(
+            f"a row has no token to learn from (rows {rows} of {len(labels)})",
+            "SFT batch",
+            "Its completion is empty, or the collator masks or cuts it: rebuild the rows, or mend the collator.",
+        )
+
+
 def split_rows(inputs: dict[str, Any]) -> Batch:
     """Collated rows, padded on the right, as left-padded prompts with right-padded completions.
 
@@ -97,8 +116,7 @@ def split_rows(inputs: dict[str, Any]) -> Batch:
         UserError: a row has nothing to learn, or something that is not to be learned behind its answer's start.
     """
     known, learned = inputs["attention_mask"].bool(), inputs["labels"] != -100
-    if not learned.any(dim=1).all():
-        raise UserError("a row has no token to learn from", "SFT batch", "Its completion is empty: rebuild the rows.")
+    refuse_unlearned(inputs["labels"])
     length, start = known.sum(dim=1), learned.int().argmax(dim=1)
     steps = torch.arange(known.size(1), device=known.device)
     if not torch.equal(learned, known & (steps >= start[:, None])):
@@ -144,8 +162,9 @@ class SkinSFTTrainer(SFTTrainer):
         return GroupedSampler(data.prompt_keys(rows), self.args.seed)
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """The parent's loss, over the packed batch. Raises UserError as :func:`split_rows` does."""
+        """The parent's loss, over the packed batch. Raises UserError as :func:`split_rows` does, in either way."""
         if not self.args.shared_rows:
+            refuse_unlearned(inputs["labels"])
             return super().compute_loss(model, inputs, *args, **kwargs)
         batch = split_rows(inputs)
         packed = shared_prefix.pack(batch, model, self.processing_class.tokenizer.pad_token_id, self.args.packed_tokens)

@@ -64,12 +64,12 @@ def test_gpu_recipes_run_two_steps_on_a_tiny_model(family: str, tmp_path: Path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "rows"), [("sft", "sft"), ("grpo", "rl")])
-def test_full_fine_tuning_runs_two_steps_under_zero3(tmp_path: Path, name: str, rows: str):
-    """All parameters, two processes; without the offload, whose Adam DeepSpeed would first compile."""
+def test_full_fine_tuning_runs_two_steps_under_zero3_with_offload(tmp_path: Path, name: str, rows: str):
+    """All parameters, two processes, and the optimizer in the host's memory: DeepSpeed's own Adam for CPUs."""
     folder, base = runs.write_rows(tmp_path / "rows"), runs.write_base(tmp_path / "base", "qwen2_5_vl")
     recipe = runs.ROOT / "recipes" / "qwen2_5_vl_7b" / f"{name}_full.yaml"
     files = ("--model", base, "--train_file", folder / f"{rows}.jsonl", "--output_dir", tmp_path / "run")
-    options = ("--lora_rank", 0, "--deepspeed", runs.ROOT / "recipes" / "deepspeed" / "zero3.json")
+    options = ("--lora_rank", 0, "--deepspeed", runs.ROOT / "recipes" / "deepspeed" / "zero3_offload.json")
     own = {
         "sft": ("--validation_file", folder / "sft.jsonl"),
         "grpo": ("--use_vllm", "false", "--max_completion_length", 16),

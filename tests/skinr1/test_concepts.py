@@ -29,6 +29,10 @@ FILLER = [
     "_",
     "7",
     "and",
+    "black",
+    "lacks",
+    "NOT",
+    "ab\u017fent",  # an s of old, which a pattern that ignores case takes for one
 ]
 words = st.lists(st.sampled_from([*sorted(LABELS), *FILLER]) | st.text("abs -.,", max_size=4), max_size=12)
 

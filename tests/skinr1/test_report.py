@@ -3,10 +3,12 @@
 import json
 from functools import lru_cache
 
+import jiter
 import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from skinr1.concepts import concepts
 from skinr1.grammar import json_ebnf, longest_json
@@ -135,6 +137,44 @@ def test_damaged_answers_never_raise_anything_else(data: st.DataObject) -> None:
         parse(damaged, TREE)
     except InvalidAnswer as error:
         assert error.reason in {"length", "think", "json", "schema", "diagnosis"}
+
+
+def in_two_readings(body: str) -> str:
+    """What is wrong with a report's text, the plain way: first as JSON, then as a report."""
+    try:
+        jiter.from_json(body.encode(), allow_inf_nan=False, catch_duplicate_keys=True)
+        Report.model_validate_json(body, strict=True)
+    except ValidationError:
+        return "schema"
+    except ValueError:
+        return "json"
+    return ""
+
+
+@given(st.data())
+def test_one_reading_finds_what_two_find(data: st.DataObject) -> None:
+    """Pieces of a report written twice, with quotation marks, half characters and numbers that are none among them."""
+    report = data.draw(reports)
+    body = json.dumps(report.model_dump(mode="json"), ensure_ascii=data.draw(st.booleans()))
+    pairs = [json.dumps({key: value})[1:-1] for key, value in json.loads(body).items()]
+    other = [
+        '"x":1',
+        r'"diagnosis":"\"" ',
+        '"\ud800":0',
+        '"confidence":NaN',
+        r'"\u0066indings":[]',
+        '"citations":["a:b"]',
+    ]
+    piece = data.draw(st.sampled_from([*pairs, *other]))
+    at = data.draw(st.sampled_from([i for i, c in enumerate(body) if c in "{,"]))
+    changed = body[: at + 1] + piece + "," + body[at + 1 :]
+    for text in (body, changed):
+        try:
+            parse(f"{OPEN}Seen.{CLOSE}{text}", TREE)
+            reason = ""
+        except InvalidAnswer as error:
+            reason = error.reason
+        assert reason == in_two_readings(text)
 
 
 def test_the_good_text_is_good() -> None:

@@ -39,6 +39,15 @@ def test_the_honest_answers_are_good():
         assert REWARDS["citations"](answer, truth, CONTEXT) == 1
 
 
+@pytest.mark.parametrize("denial", ["This is not a melanoma", "Never melanoma", "A nevus rather than a melanoma"])
+def test_reasoning_that_denies_the_diagnosis_earns_less(denial: str):
+    body = hacks.report(hacks.GROUP, "malignant")
+    honest = "Seen: papule, brown colour. Textbook [primer:common-nevus#morphology]. "
+    assert earned(hacks.text(body, f"{honest}{denial}."), "safe") < earned(
+        hacks.text(body, f"{honest}Conclusion: melanoma."), "safe"
+    )
+
+
 def test_most_tricks_are_outside_the_contract():
     """The contract catches nearly all of them; the scores have to see to the others."""
     valid = 0

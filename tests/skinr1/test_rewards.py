@@ -8,12 +8,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from skinr1.errors import UserError
+from skinr1.knowledge.rules import asserted
 from skinr1.report import Answer, DifferentialEntry, parse, render
 from skinr1.rewards import PRESETS, REWARDS, Context, Truth, reward_functions, total, weights
 from skinr1.rewards.condition import COST
-from skinr1.rewards.differential import differential_score
+from skinr1.rewards.differential import differential_score, is_honest
 from skinr1.rewards.hierarchy import path_credit
 from skinr1.taxonomy import Bucket, Taxonomy
+from skinr1.taxonomy.node import normalise
 from tests.recipes.runs import MELANOMA, NEVUS, answer
 
 TREE = Taxonomy.load()
@@ -184,6 +186,41 @@ def test_a_wrong_entry_more_never_earns_more(truth: str, first: str, probability
     short, long = listing((first, probability)), listing((first, probability), (wrong, added))
     for name in ("differential", "ranked_hit", "hierarchy"):
         assert REWARDS[name](long, known, CONTEXT) <= REWARDS[name](short, known, CONTEXT) + 1e-12, name
+
+
+@given(st.lists(NODES | st.sampled_from(PATH), min_size=1, max_size=5))
+def test_a_list_is_honest_when_no_node_stands_twice_or_above_another(named: list[str]):
+    above = {part for node in named for part in TREE.path(node)[:-1]}
+    plain = len(set(named)) == len(named) and not above & set(named)
+    assert is_honest(listing(*((node, 0.2) for node in named)).report, TREE) is plain
+
+
+@given(
+    st.lists(st.sampled_from(["scale", "no scale", "papule", "silvery scale", "nevus", ".", ","]), max_size=8), NODES
+)
+def test_consistency_is_the_share_of_all_that_is_asserted(parts: list[str], node: str):
+    """It stops reading where all signs are found; the plain way reads on."""
+    good = listing((node, 0.6), findings=("papule", "scale", "silvery scale"))
+    answer = Answer(" ".join(["So:", *parts]), good.report)
+    said = asserted(answer.thinking)
+    named = any(f" {normalise(label)} " in f" {normalise(answer.thinking)} " for label in TREE.node(node).labels)
+    bucket = TREE.bucket(node)
+    expected = (
+        0.0
+        if bucket not in (None, good.report.condition)
+        else sum([*(name in said for name in good.report.findings), named]) / 4
+    )
+    assert REWARDS["consistency"](answer, TRUTH, CONTEXT) == expected
+
+
+def test_a_batch_is_judged_by_its_own_truths():
+    """The functions keep the last batch's answers and truths: the same texts come back with others."""
+    texts = [render(said(MELANOMA)), render(said(NEVUS))]
+    hierarchy = reward_functions("skin_r1", CONTEXT)[0][1]
+    for true, expected in (([MELANOMA], [1, 0]), ([NEVUS], [0, 1]), ([MELANOMA, NEVUS], [1, 1])):
+        columns: dict[str, Any] = {"diagnoses": [true] * 2, "condition": [None] * 2}
+        assert hierarchy(completions=texts, **columns) == expected
+        assert hierarchy(completions=texts[::-1], **columns) == expected[::-1]
 
 
 @pytest.mark.parametrize(

@@ -55,3 +55,63 @@ def test_prompts_and_images_go_through_once(base: Path, tmp_path: Path):
     maker.generation_config.update(max_new_tokens=3)
     rollouts.share_prompts(maker.model)(**given, generation_config=maker.generation_config)
     assert seen == [(4, 3)], "three prompts with four images between them"
+
+
+def adapted(maker: Any) -> list[torch.Tensor]:
+    """The weights that the adapter changes."""
+    found = [m.get_base_layer().weight for m in maker.model.modules() if isinstance(m, rollouts.BaseTunerLayer)]
+    assert found
+    return found
+
+
+def merged_layers(maker: Any) -> int:
+    return sum(m.merged for m in maker.model.modules() if isinstance(m, rollouts.BaseTunerLayer))
+
+
+def test_sampling_from_merged_weights_leaves_them_as_they_were(base: Path, tmp_path: Path):
+    maker = trainer(base, tmp_path, shared_prefix=False)
+    before = [weight.clone() for weight in adapted(maker)]
+    seen: list[int] = []
+    maker.model.register_forward_pre_hook(lambda *_: seen.append(merged_layers(maker)))
+    maker.generation_config.update(max_new_tokens=3)
+    given = prompts_of(batch(maker.processing_class, *CASES["one group"]))
+    for _ in range(3):
+        rollouts.share_prompts(maker.model)(**given, generation_config=maker.generation_config)
+    assert set(seen) == {len(before)}
+    assert all(torch.equal(old, new) for old, new in zip(before, adapted(maker), strict=True))
+    assert merged_layers(maker) == 0
+    with pytest.raises(KeyboardInterrupt), rollouts.merged(maker.model):
+        assert not torch.equal(before[0], adapted(maker)[0])
+        raise KeyboardInterrupt
+    assert all(torch.equal(old, new) for old, new in zip(before, adapted(maker), strict=True))
+    assert merged_layers(maker) == 0
+
+
+def test_only_the_adapter_in_use_is_merged(base: Path, tmp_path: Path):
+    """Beside it TRL keeps the reference policy's."""
+    maker = trainer(base, tmp_path, shared_prefix=False)
+    maker.model.add_adapter("ref", maker.model.peft_config["default"])
+    maker.model.set_adapter("default")
+    with rollouts.merged(maker.model):
+        layers = [m for m in maker.model.modules() if isinstance(m, rollouts.BaseTunerLayer)]
+        assert {tuple(layer.merged_adapters) for layer in layers} == {("default",)}
+
+
+@pytest.mark.parametrize("kind", ["16 bits", "split"])
+def test_weights_that_cannot_be_merged_stay(base: Path, tmp_path: Path, kind: str):
+    maker = trainer(base, tmp_path, shared_prefix=False, dtype="bfloat16" if kind == "16 bits" else "float32")
+    if kind == "split":
+        adapted(maker)[0].ds_id = 0  # DeepSpeed's mark of a parameter that ZeRO-3 splits
+    with rollouts.merged(maker.model):
+        assert merged_layers(maker) == 0
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_a_trainer_that_computes_in_16_bits_does_not_merge(base: Path, tmp_path: Path, bf16: bool):
+    maker = trainer(base, tmp_path, bf16=bf16)
+    seen: list[int] = []
+    maker.model.register_forward_pre_hook(lambda *_: seen.append(merged_layers(maker)))
+    maker.generation_config.update(max_new_tokens=2)
+    given = prompts_of(batch(maker.processing_class, *CASES["one group"]))
+    maker.model.generate(**given, generation_config=maker.generation_config)
+    assert (max(seen) == 0) is bf16

@@ -15,7 +15,14 @@ from PIL import Image as Pillow
 from skinr1 import prompts, vlm
 from skinr1.errors import UserError
 from skinr1.training.data import prompt_keys
-from skinr1.training.sft import CountingCollator, GroupedSampler, SftConfig, SkinSFTTrainer, split_rows
+from skinr1.training.sft import (
+    CountingCollator,
+    GroupedSampler,
+    SftConfig,
+    SkinSFTTrainer,
+    refuse_unlearned,
+    split_rows,
+)
 from tests.recipes import runs
 from tests.skinr1.policies import SIZES, relative
 
@@ -115,11 +122,28 @@ def test_tokens_and_accuracy_are_counted_as_stock_counts_them(base: Path, tmp_pa
     assert maker._metrics["train"]["num_tokens"] == [2 * int(rows["attention_mask"].sum())]
 
 
-def test_a_row_with_nothing_to_learn_is_an_error():
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_batch_with_nothing_to_learn_ends_the_run(base: Path, tmp_path: Path, pictures: list[str], shared: bool):
+    """TRL's own collators cut the answers off here, which leaves prompts; TRL itself would train on."""
+    maker = trainer(base, tmp_path, dataset(BATCHES["text only"], pictures), shared_rows=shared)
+    maker.data_collator.max_length = 12
+    assert type(maker.data_collator) is (CountingCollator if shared else CountingCollator.__base__)
+    with pytest.raises(UserError, match=r"no token to learn from \(rows 0, 1, 2 of 3\)"):
+        maker.train()
+
+
+def test_a_row_with_nothing_to_learn_is_an_error(base: Path, tmp_path: Path, pictures: list[str]):
     row = {"input_ids": torch.ones(1, 4, dtype=torch.long), "attention_mask": torch.ones(1, 4, dtype=torch.long)}
     counts = {"num_images": torch.zeros(1, dtype=torch.long)}
     with pytest.raises(UserError, match="no token to learn"):
         split_rows({**row, **counts, "labels": torch.full((1, 4), -100)})
+    with pytest.raises(UserError, match="no token to learn"):  # nothing predicts the first token
+        refuse_unlearned(torch.tensor([[1, -100], [-100, 1]]))
+    maker = trainer(base, tmp_path, dataset(BATCHES["shared and alone"], pictures), shared_rows=False)
+    inputs = maker.data_collator(list(maker.train_dataset))
+    inputs["labels"][2] = -100
+    with pytest.raises(UserError, match=r"no token to learn from \(rows 2 of 4\)"):
+        maker.compute_loss(maker.model, inputs)
     with pytest.raises(UserError, match="mix what is learned"):
         split_rows({**row, **counts, "labels": torch.tensor([[-100, 1, -100, 1]])})
 

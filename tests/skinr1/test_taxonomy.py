@@ -1,8 +1,10 @@
 """The tree: path identity, labels, ancestors, buckets, label maps, and the faults that lint finds."""
 
 import gc
+import re
 import subprocess
 import sys
+import unicodedata
 from importlib.resources import files
 from itertools import pairwise
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from skinr1.errors import UserError
 from skinr1.taxonomy import Bucket, LabelMap, Node, Taxonomy, lint
+from skinr1.taxonomy.node import normalise
 
 TREE = Taxonomy.load()
 RENDERED = tuple(
@@ -175,6 +178,13 @@ def test_unknown_code_system_is_refused():
 )
 def test_resolve_ignores_case_and_punctuation(label):
     assert TREE.resolve(label) == PAD["SEK"]
+
+
+@given(st.text("aZ9 _'’-sé\u0130ß", max_size=12) | st.text(max_size=12))
+def test_normal_form_is_that_of_the_plain_formula(label):
+    plain = unicodedata.normalize("NFKD", re.sub(r"['’](?:s\b)?", "", label, flags=re.IGNORECASE))
+    words = re.findall(r"[a-z0-9]+", plain.encode("ascii", "ignore").decode().lower())
+    assert normalise(label) == " ".join(words)
 
 
 def test_resolve_ignores_accents():
