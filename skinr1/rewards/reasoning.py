@@ -10,7 +10,9 @@ from skinr1.taxonomy.node import normalise
 
 LENGTH = 1200  # characters of reasoning that cost nothing; the paper's trajectories are shorter
 GRAM = 4
-DENIALS = frozenset("no not without never neither nor unlikely unlike cannot against than".split())
+DENIALS = frozenset(
+    ["no", "not", "without", "never", "neither", "nor", "unlikely", "unlike", "cannot", "against", "than"]
+)
 
 
 def consistency(answer: Answer | None, taxonomy: Taxonomy) -> float:
