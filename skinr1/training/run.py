@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from transformers import PrinterCallback, ProcessorMixin, Trainer, TrainingArguments, set_seed
@@ -46,6 +47,7 @@ def claim(args: TrainingArguments, config: Mapping[str, Any]) -> None:
         raise UserError("folder holds a finished run", str(output), "Give a new output_dir or delete this one.")
     recorded = output / CONFIG
     compared = {key: value for key, value in sorted(config.items()) if not key.startswith(_FREE_KEYS)}
+    compared["world_size"] = args.world_size
     compared |= {f"content of {key}": found for key, value in compared.items() if (found := _content(value))}
     text = json.dumps(compared, indent=2, sort_keys=True, default=str) + "\n"
     if recorded.exists():
@@ -70,10 +72,26 @@ def _content(value: Any) -> str | None:
     return file_hash(path) if path.is_file() else None
 
 
-def last_checkpoint(output: Path) -> Path | None:
-    """The newest complete checkpoint; one cut short by a kill has no ``trainer_state.json`` and is passed over."""
-    complete = [path.parent for path in output.glob("checkpoint-*/trainer_state.json")]
+def last_checkpoint(output: Path, world_size: int) -> Path | None:
+    """The newest complete checkpoint of ``world_size`` processes; one that a kill cut short is passed over."""
+    complete = [path for path in output.glob("checkpoint-*") if _is_complete(path, world_size)]
     return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def _is_complete(checkpoint: Path, world_size: int) -> bool:
+    """Whether all files are there and whole.
+
+    The first process writes ``trainer_state.json`` last, but does not wait for the random states of the others, and
+    transformers goes on without a word where one is missing.
+    """
+    names = [f"rng_state_{rank}.pth" for rank in range(world_size)] if world_size > 1 else ["rng_state.pth"]
+    if not all(is_zipfile(checkpoint / name) for name in names):  # a zip's directory is at its end
+        return False
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return False
+    return True
 
 
 def train_and_save(
@@ -91,7 +109,7 @@ def train_and_save(
     """
     args = trainer.args
     trainer.remove_callback(PrinterCallback)  # it prints every log; the bar and metrics.jsonl say the same
-    checkpoint = last_checkpoint(Path(args.output_dir))
+    checkpoint = last_checkpoint(Path(args.output_dir), args.world_size)
     trainer.accelerator.wait_for_everyone()
     stopping = StopOnTerm()
     trainer.add_callback(stopping)

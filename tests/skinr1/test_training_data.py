@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from skinr1 import vlm
 from skinr1.errors import UserError
@@ -82,21 +83,26 @@ def test_long_rows_are_left_out_and_listed(rows: Path, tmp_path: Path):
 
 
 def test_a_checkpoint_cut_short_is_passed_over(tmp_path: Path):
-    for step in (2, 10):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+    for step, ranks in ((2, 2), (10, 2), (11, 1), (13, 2), (14, 2)):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        (folder / "trainer_state.json").write_text("{" if step == 14 else "{}")
+        for rank in range(ranks):
+            torch.save({"cpu": torch.random.get_rng_state()}, folder / f"rng_state_{rank}.pth")
     (tmp_path / "checkpoint-12").mkdir()
-    assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
-    assert last_checkpoint(tmp_path / "checkpoint-12") is None
+    half = tmp_path / "checkpoint-13" / "rng_state_1.pth"
+    half.write_bytes(half.read_bytes()[:1000])
+    assert last_checkpoint(tmp_path, 2) == tmp_path / "checkpoint-10"
+    assert last_checkpoint(tmp_path, 1) is None
 
 
 def test_a_run_folder_remembers_what_it_computes(tmp_path: Path):
-    args: Any = SimpleNamespace(output_dir=str(tmp_path), process_index=0)
+    args: Any = SimpleNamespace(output_dir=str(tmp_path), process_index=0, world_size=1)
     claim(args, {"learning_rate": 1.0, "logging_steps": 1})
     claim(args, {"learning_rate": 1.0, "logging_steps": 5})
     with pytest.raises(UserError, match="another learning_rate"):
         claim(args, {"learning_rate": 2.0})
-    assert last_checkpoint(tmp_path) is None
+    assert last_checkpoint(tmp_path, 1) is None
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(UserError, match="finished run"):
         claim(args, {"learning_rate": 1.0})
