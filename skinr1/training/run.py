@@ -48,7 +48,8 @@ def claim(args: TrainingArguments, config: Mapping[str, Any]) -> None:
     recorded = output / CONFIG
     compared = {key: value for key, value in sorted(config.items()) if not key.startswith(_FREE_KEYS)}
     compared["world_size"] = args.world_size
-    compared |= {f"content of {key}": found for key, value in compared.items() if (found := _content(value))}
+    places = {key: value for key, value in compared.items() if isinstance(value, Path) or (value and key == "model")}
+    compared |= {f"content of {key}": found for key, place in places.items() if (found := _content(Path(place)))}
     text = json.dumps(compared, indent=2, sort_keys=True, default=str) + "\n"
     if recorded.exists():
         before = json.loads(recorded.read_text(encoding="utf-8"))
@@ -64,11 +65,9 @@ def claim(args: TrainingArguments, config: Mapping[str, Any]) -> None:
         write_atomic(recorded, text)
 
 
-def _content(value: Any) -> str | None:
-    """Hash of the file that a setting names, or of what made the folder that it names."""
-    if not isinstance(value, Path):
-        return None
-    path = value / MANIFEST if value.is_dir() else value
+def _content(path: Path) -> str | None:
+    """Hash of a file, or of what made a folder; None of what is neither, a model's name on a hub among it."""
+    path = path / MANIFEST if path.is_dir() else path
     return file_hash(path) if path.is_file() else None
 
 

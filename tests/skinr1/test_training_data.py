@@ -108,6 +108,20 @@ def test_a_run_folder_remembers_what_it_computes(tmp_path: Path):
         claim(args, {"learning_rate": 1.0})
 
 
+@pytest.mark.parametrize("key", ["train_file", "knowledge", "model"])
+def test_a_run_folder_remembers_what_its_files_held(tmp_path: Path, key: str):
+    args: Any = SimpleNamespace(output_dir=str(tmp_path), process_index=0, world_size=1)
+    file = tmp_path / "rows.jsonl" if key == "train_file" else tmp_path / key / "manifest.json"
+    file.parent.mkdir(exist_ok=True)
+    named = file if key == "train_file" else file.parent
+    file.write_text("one")
+    for _ in range(2):
+        claim(args, {key: str(named) if key == "model" else named})
+    file.write_text("two")
+    with pytest.raises(UserError, match=f"another content of {key}"):
+        claim(args, {key: str(named) if key == "model" else named})
+
+
 def test_a_resumed_run_forgets_what_lies_after_its_checkpoint(tmp_path: Path):
     args: Any = SimpleNamespace(output_dir=str(tmp_path))
     callback = MetricsCallback()
