@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from data_builders.closing import load_taxonomy, nothing_to_train_on, settings_of
-from skinr1.config import parse, run
+from skinr1.config import at_least, parse, run
 from skinr1.errors import UserError
 from skinr1.llm import Cache, Client, Endpoint, ordered
 from skinr1.llm.endpoint import read_key
@@ -54,9 +54,8 @@ class PassRateConfig:
 
     def check(self) -> None:
         """Raises UserError for a value out of range."""
-        for name, least in (("samples", 2), ("max_tokens", 1), ("concurrency", 1), ("attempts", 1)):
-            if getattr(self, name) < least:
-                raise UserError(f"{name} is under {least}", str(getattr(self, name)), f"Give at least {least}.")
+        at_least(self, ["samples"], 2)
+        at_least(self, ("max_tokens", "concurrency", "attempts"))
         if not 0 < self.temperature <= 2:
             raise UserError("temperature is not above 0 and up to 2", str(self.temperature), "Correct it.")
         if not 0 < self.timeout < float("inf"):

@@ -20,7 +20,7 @@ from rich.progress import Progress
 from data_builders.closing import close, load_taxonomy
 from data_builders.trajectories import SENTENCES
 from skinr1.cases import Case, Role, training_cases
-from skinr1.config import parse, run
+from skinr1.config import at_least, parse, run
 from skinr1.errors import UserError
 from skinr1.knowledge import Knowledge
 from skinr1.llm import Cache, Client, Endpoint, ordered
@@ -74,9 +74,7 @@ class RewriteConfig:
 
     def check(self) -> None:
         """Raises UserError for a value out of range."""
-        for name in ("votes", "votes_needed", "max_tokens", "image_tokens", "concurrency", "attempts"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is under 1", str(getattr(self, name)), "Give at least 1.")
+        at_least(self, ("votes", "votes_needed", "max_tokens", "image_tokens", "concurrency", "attempts"))
         for name in ("temperature", "vote_temperature"):
             if not 0 <= getattr(self, name) <= 2:
                 raise UserError(f"{name} is not in 0 to 2", str(getattr(self, name)), "Correct it.")

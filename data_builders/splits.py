@@ -20,7 +20,7 @@ from skinr1.cases import CASES_FILE, Case, read_cases
 from skinr1.errors import UserError
 from skinr1.scale import case_files
 from skinr1.splits import Sight, conflicts, plan_by_role, report
-from skinr1.stage import MANIFEST, read_manifest, write_atomic, write_jsonl, write_manifest
+from skinr1.stage import read_manifest, reopen, write_atomic, write_jsonl, write_manifest
 
 AUDIT, PAGE = "audit.json", "audit.html"
 
@@ -53,8 +53,8 @@ def build(config: SplitsConfig, progress: bool = True) -> dict[str, int]:
     output = Path(config.output)
     if any(Path(name).resolve() == output.resolve() for name in config.cases):
         raise UserError("output is one of the inputs", config.output, "Give another output.")
-    for name in (MANIFEST, CASES_FILE):  # of an earlier build: a leak found now must not leave them standing
-        (output / name).unlink(missing_ok=True)
+    reopen(output)
+    (output / CASES_FILE).unlink(missing_ok=True)  # a leak found now must not leave an earlier build's standing
     cases, folders = _read(config)
     sights = _look(cases, folders, config, progress) if config.pictures else None
     done, audit = _audited(cases, sights, config)

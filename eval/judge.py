@@ -78,9 +78,7 @@ class Arguments:
             raise UserError("votes at temperature 0 are all the same", f"{self.votes} votes", "Raise temperature.")
         if self.judge == self.model:
             raise UserError("a model cannot judge itself", self.judge, "Give another model as --judge.")
-        for name in ("concurrency", "attempts", "max_tokens"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is under 1", str(getattr(self, name)), "Give at least 1.")
+        config.at_least(self, ("concurrency", "attempts", "max_tokens"))
 
     @property
     def predictions(self) -> Path:

@@ -6,7 +6,7 @@ An unknown key stops the run with one line that names the nearest key, or the su
 import difflib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -99,6 +99,13 @@ def parse_many(dataclass_types: Sequence[type], argv: Sequence[str] | None = Non
     if rest:
         raise _unknown_key(rest[0].lstrip("-").split("=")[0], "command line", known)
     return tuple(parsed)
+
+
+def at_least(settings: Any, names: Iterable[str], least: int = 1) -> None:
+    """Raises UserError for the first of the settings that is under ``least``."""
+    for name in names:
+        if getattr(settings, name) < least:
+            raise UserError(f"{name} is under {least}", str(getattr(settings, name)), f"Give at least {least}.")
 
 
 def run(main: Callable[[], None]) -> None:

@@ -60,11 +60,12 @@ class Asker:
     model: str
     sampling: Sampling
     taxonomy: Taxonomy
+    question: Callable[[Case], str] = prompts.question
 
     def body(self, case: Case) -> dict[str, Any]:
-        """The request for one case: all its images, its context, the report question."""
+        """The request for one case: all its images, its context, the question."""
         images = [png_bytes(load_image(self.cases_folder / name)) for name in case.images]
-        messages = prompts.messages(prompts.question(case), len(images))
+        messages = prompts.messages(self.question(case), len(images))
         return request_body(self.model, messages, images, self.sampling, self.taxonomy)
 
 

@@ -4,14 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 from skinr1 import prompts
 from skinr1.cases import Case
 from skinr1.errors import UserError
-from skinr1.images import load_image, png_bytes
 from skinr1.predictions import JOURNAL, Asker, Journal, ask_all
-from skinr1.serving.client import AsyncClient, Completion, Sampling, request_body
+from skinr1.serving.client import AsyncClient, Completion, Sampling
 from skinr1.stage import read_manifest
 from skinr1.taxonomy import Taxonomy
 
@@ -76,18 +74,6 @@ class Round:
 
 
 @dataclass(frozen=True)
-class _Questioner(Asker):
-    """Makes the requests of a round. A case may have no image here."""
-
-    question: Callable[[Case], str]
-
-    def body(self, case: Case) -> dict[str, Any]:
-        images = [png_bytes(load_image(self.cases_folder / name)) for name in case.images]
-        messages = prompts.messages(self.question(case), len(images))
-        return request_body(self.model, messages, images, self.sampling, self.taxonomy)
-
-
-@dataclass(frozen=True)
 class Interview:
     """One model that is asked in several rounds.
 
@@ -120,7 +106,7 @@ class Interview:
             banned = await client.image_tokens(self.asked.model) if self.asked.ban_image_tokens else ()
             common = (self.cases_folder, self.asked.model, self.asked.sampling(banned), self.taxonomy)
             for name, one in rounds.items():
-                asker, tell = _Questioner(*common, one.question), partial(_tell, done, name)
+                asker, tell = Asker(*common, one.question), partial(_tell, done, name)
                 answers = await ask_all(asker, one.requests, client, journal, self.workers, tell)
                 found[name] = {case_id: answers[first.case_id] for case_id, first in one.firsts.items()}
         return found

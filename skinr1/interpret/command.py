@@ -84,9 +84,7 @@ def main(argv: list[str] | None = None) -> None:
     unknown = [name for name in args.parts if name not in PARTS]
     if unknown:
         raise UserError("no such part", unknown[0], f"Use {', '.join(PARTS)}.")
-    small = [name for name in ("gradient_cases", "heat_cases", "window", "batch") if getattr(args, name) < 1]
-    if small:
-        raise UserError(f"{small[0]} is under 1", str(getattr(args, small[0])), "Give at least 1.")
+    config.at_least(args, ("gradient_cases", "heat_cases", "window", "batch"))
     vlm.existing(args.model)
     taxonomy = Taxonomy.load(args.taxonomy)
     inputs = [*weights(args.model), *case_files(args.cases), args.predictions / "predictions.jsonl"]

@@ -12,7 +12,7 @@ from skinr1.errors import UserError
 from skinr1.report import Report
 from skinr1.serving.envelope import RedFlag
 from skinr1.taxonomy import Bucket, Taxonomy
-from skinr1.urgency import EMERGENCIES
+from skinr1.urgency import EMERGENCIES, listed
 
 Kind = Literal["malignant", "infectious", "emergency"]
 URGENCY: Final = ("self_care", "routine_visit", "prompt_visit", "urgent_visit")
@@ -130,8 +130,7 @@ def _kinds(
     node: str, taxonomy: Taxonomy, policy: RedFlagPolicy, called_malignant: bool
 ) -> Iterator[tuple[Kind, str, str]]:
     """Kinds of a node, each with the least advice and the reason in words."""
-    path = taxonomy.path(node)
-    if set(path) & set(policy.emergencies):
+    if listed(node, policy.emergencies):
         yield "emergency", policy.emergency_advice, "can become life-threatening within days"
     if taxonomy.bucket(node) is Bucket.MALIGNANT:
         yield "malignant", policy.malignant_advice, "is malignant"
@@ -141,7 +140,7 @@ def _kinds(
         yield "malignant", policy.malignant_advice, "is not malignant, but the model called the condition malignant"
     if taxonomy.node(node).contagious:
         yield "infectious", policy.contagious_advice, "can pass from person to person"
-    elif set(path) & set(policy.infectious_groups):
+    elif listed(node, policy.infectious_groups):
         yield "infectious", policy.infectious_advice, "is an infection"
 
 

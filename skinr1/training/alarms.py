@@ -143,7 +143,7 @@ class AlarmsCallback(TrainerCallback):
         if not state.is_world_process_zero:
             return
         folder = Path(args.output_dir)
-        rows = [row for row in until(folder / METRICS, state.global_step) if "train_runtime" not in row]
+        rows = until(folder / METRICS, state.global_step)
         self.logs = [{key: value for key, value in row.items() if key != "step"} for row in rows]
         self.on = {alarm.name for alarm in alarms(self.logs)}
         if (folder / FILE).exists():

@@ -14,9 +14,12 @@ METRICS = "metrics.jsonl"
 
 
 def until(path: Path, step: int) -> list[dict[str, Any]]:
-    """Rows of a log up to a step, without the half line that a kill may leave; none of a run that begins."""
+    """Rows of a log up to a step; none of a run that begins.
+
+    Left out are the half line that a kill may leave, and the closing summary of a run that SIGTERM ended.
+    """
     written = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() and step else []
-    return [row for row in map(json.loads, written) if row["step"] <= step]
+    return [row for row in map(json.loads, written) if row["step"] <= step and "train_runtime" not in row]
 
 
 class MetricsCallback(TrainerCallback):
@@ -26,8 +29,7 @@ class MetricsCallback(TrainerCallback):
         if not state.is_world_process_zero:
             return
         path = Path(args.output_dir) / METRICS
-        # the closing summary of a run that SIGTERM ended goes too
-        write_jsonl(path, [row for row in until(path, state.global_step) if "train_runtime" not in row])
+        write_jsonl(path, until(path, state.global_step))
 
     def on_log(
         self,

@@ -104,7 +104,7 @@ def advice_on(node: str, condition: Bucket, confidence: Confidence) -> Advice:
         return "urgent_visit"
     if condition is Bucket.MALIGNANT:
         return "prompt_visit" if listed(node, SLOW_CARCINOMAS) else "urgent_visit"
-    if condition is Bucket.INDETERMINATE or node.split("/")[0] == INFECTIOUS or listed(node, SERIOUS):
+    if condition is Bucket.INDETERMINATE or listed(node, (INFECTIOUS, *SERIOUS)):
         return "prompt_visit"
     if condition is Bucket.BENIGN and confidence != "low" and not listed(node, WATCHED):
         return "self_care"
