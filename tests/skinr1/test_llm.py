@@ -64,7 +64,7 @@ def test_what_passes_is_tried_again(tmp_path: Path, fault: Any) -> None:
 
 def test_silence_is_tried_again(tmp_path: Path) -> None:
     model = FakeModel(echo, [SILENCE])
-    (answer,), _ = ask(model, tmp_path, body(), timeout=0.3)
+    (answer,), _ = ask(model, tmp_path, body(), timeout=1.5)
     assert isinstance(answer, Completion) and model.calls == 2
 
 

@@ -155,7 +155,7 @@ def test_end_takes_the_whole_process_group() -> None:
     child = int(parent.stdout.readline())
     process.stop(parent)
     assert parent.poll() is not None
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while _alive(child) and time.monotonic() < deadline:  # killed, but the kernel may still be at it
         time.sleep(0.05)
     assert not _alive(child)
