@@ -5,7 +5,7 @@ Layouts: an export of the ISIC archive's collection (see isic.py), or the paper'
 ``bcn_filename,age_approx,anatom_site_general,diagnosis,lesion_id,capture_date,sex,split`` with the codes NV, MEL, BCC,
 BKL, AK, SCC, DF, VASC, and images ``BCN_*.jpg``. The test part has no diagnosis: rejected. Ids: ``lesion_id``. Licence:
 CC BY-NC 4.0. Overlap: contained in ISIC 2019 and the archive, by ``lesion_id`` (BCN_*), and by image id in the
-archive's export. Facts: ../shared/spec/peers.md 2, and the columns as published code reads them.
+archive's export. Facts: the paper (second-hand), columns as published code reads them.
 """
 
 from collections.abc import Mapping

@@ -3,7 +3,7 @@
 Layout: ``ddi_metadata.csv``, columns ``[index],DDI_ID,DDI_file,skin_tone,malignant,disease``, and ``*.png`` beside it.
 Tone: 12, 34 or 56, pairs of Fitzpatrick types by clinicians, kept as pairs (scale ``fitzpatrick_pair`` 1, 2, 3).
 Ids: none, so it is a test set: every case has the official split test. Licence: Stanford's research agreement, no
-commercial use, no redistribution. Overlap: SkinCon (same ids), SkinCAP. Facts: ../shared/spec/peers.md 2 and 3.10.
+commercial use, no redistribution. Overlap: SkinCon (same ids), SkinCAP. Facts: the paper, second-hand.
 """
 
 from collections.abc import Mapping

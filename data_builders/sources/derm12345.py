@@ -5,7 +5,7 @@ Layouts: the Dataverse copy, ``derm12345_metadata_train.csv`` and ``derm12345_me
 ``derm12345_test``; or an export of the ISIC archive's collection (see isic.py).
 Ids: a patient and a lesion column where the release has one; the Dataverse tables are not known to, so near-duplicate
 hashing must find what belongs together. Official split: the two tables. Licence: CC BY 4.0.
-Facts: ../shared/spec/peers.md 2, 2.1 (codes), and the columns as published code reads them. The published tree puts the
+Facts: the paper (codes; second-hand), and the columns as published code reads them. The published tree puts the
 cutaneous horn and mammary Paget disease under malignant keratinocytic growths; the label map follows our tree instead.
 """
 

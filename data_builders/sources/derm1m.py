@@ -8,7 +8,7 @@ source_type,disease_label,hierarchical_disease_label,skin_concept,body_location,
 path below the folder. Missing values are sentences ("No age information", "no definitive diagnosis"). Label:
 ``disease_label``; the ontology's 370 names are not public without a gate, so the map holds what is known to need one
 and others are looked up in the taxonomy; aliases stand after commas, and any of them may be what it knows. Ids: none.
-Licence: CC BY-NC 4.0. Facts: ../shared/spec/peers.md 2, 2.1, 2.2, and a published sample of the table.
+Licence: CC BY-NC 4.0. Facts: the paper (second-hand), a published sample of the table.
 """
 
 from collections.abc import Mapping

@@ -5,8 +5,8 @@ pigment_network,streaks,pigmentation,regression_structures,dots_and_globules,blu
 level_of_diagnostic_difficulty,elevation,location,sex,clinic,derm,case_id,notes[,management]``, where ``clinic`` and
 ``derm`` are image paths; ``meta/{train,valid,test}_indexes.csv`` with row numbers of meta.csv, from 0, in column
 ``indexes``. Label: 20 spellings of 15 diagnoses. Findings: the seven criteria, as :mod:`skinr1.seven_point` names them,
-and elevation. Ids: ``case_num``; both images are one case. Licence: CC BY-NC-SA 4.0. Facts: ../shared/spec/peers.md 2
-and 3.10.
+and elevation. Ids: ``case_num``; both images are one case. Licence: CC BY-NC-SA 4.0. Facts: the paper
+and published code, second-hand.
 """
 
 from collections.abc import Iterator, Mapping

@@ -8,7 +8,7 @@ Label: ``Disease_label``. The 245 labels are not published as a list, so the map
 them No Definite Diagnosis) and other labels are looked up in the taxonomy by name; what neither knows is rejected with
 its name, never guessed. Images that are not gradable are rejected. An age band is no age and is left out.
 Ids: ``Subject_ID``. Tone: Fitzpatrick ("FST 4"), and Monk ("MST 6") in ``other_tones``, by dermatologists.
-Licence: CC BY-NC-SA 4.0. Facts: ../shared/spec/peers.md 2, the authors' Metadata_schema.md.
+Licence: CC BY-NC-SA 4.0. Facts: the paper (second-hand), the authors' Metadata_schema.md.
 """
 
 from collections.abc import Iterator, Mapping

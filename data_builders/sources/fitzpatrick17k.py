@@ -5,7 +5,7 @@ three_partition_label,qc,url,url_alphanum``; images are fetched by the user from
 Label: 114, with synonyms among them (acne / acne vulgaris) that map to one node. A row that a dermatologist found
 wrongly labelled (``qc`` 3) is rejected. Tone: Fitzpatrick I-VI by annotators, -1 unknown.
 Ids: none; many near-duplicates, so grouping must hash the images. Licence: CC BY-NC-SA 3.0, images of the atlases.
-Overlap: SkinCon (same ids), SkinCAP, parts of Derm1M. Facts: ../shared/spec/peers.md 2, 2.1 and the authors' README.
+Overlap: SkinCon (same ids), SkinCAP, parts of Derm1M. Facts: the paper (second-hand), the authors' README.
 """
 
 from collections.abc import Mapping

@@ -13,7 +13,7 @@ patient in the file name, within its code. Licence: Creative Commons, type not s
 SD-198 (6,584 clinical images of 198 classes; Sun et al. 2016): ``images/<class>/*.jpg``. Ids: none. Licence: DermQuest
 origin, unclear. Overlap: other collections from DermQuest.
 
-Facts: ../shared/spec/peers.md 2, the Kaggle pages, class lists as published code holds them.
+Facts: the papers (second-hand), the Kaggle pages, class lists as published code holds them.
 """
 
 import re

@@ -4,7 +4,7 @@ Layout: ``HAM10000_images_part_1/*.jpg``, ``HAM10000_images_part_2/*.jpg`` and `
 copy has no suffix), columns ``lesion_id,image_id,dx,dx_type,age,sex,localization[,dataset]``.
 Ids: ``image_id`` is the ISIC archive's id; ``lesion_id`` groups; there is no patient id.
 Licence: CC BY-NC 4.0. Overlap: contained in ISIC 2018, ISIC 2019 and the ISIC archive under the same image ids.
-Facts: ../shared/spec/peers.md 2; counts nv 6705, mel 1113, bkl 1099, bcc 514, akiec 327, vasc 142, df 115.
+Facts: the paper, second-hand; counts nv 6705, mel 1113, bkl 1099, bcc 514, akiec 327, vasc 142, df 115.
 """
 
 from pathlib import Path

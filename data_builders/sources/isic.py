@@ -6,7 +6,7 @@ lesion_id, patient_id, sex``; an older or reduced export has one column ``diagno
 Label: the levels joined by ``:``, an ISIC-DX path as the package ``isic-metadata`` lists them (418), or the old word.
 Ids: ``patient_id`` (IP_*), ``lesion_id`` (IL_*). Licence: per image, ``copyright_license``; without that column the one
 given in the options. Overlap: HAM10000, BCN20000, ISIC 2018-2020, DERM12345 and OmniMedVQA's dermoscopy are in it.
-Facts: ../shared/spec/peers.md 2, 2.1, 2.2.
+Facts: the package `isic-metadata` and an export, read in full.
 """
 
 from collections.abc import Mapping

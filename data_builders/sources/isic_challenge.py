@@ -11,8 +11,8 @@ anatom_site_general_challenge,diagnosis,benign_malignant,target``, with ``lesion
 Images: ``<image>.jpg``, in 2019 partly ``<image>_downsampled.jpg``; the case id is the ISIC id without that ending.
 Ids: ``lesion_id`` (2018, 2019), ``patient_id`` (2020). Licence: CC BY-NC 4.0.
 Official split: where the tables of more than one part are there. Overlap: 2018 is HAM10000; 2019 holds HAM10000,
-BCN20000 and MSK; all are in the ISIC archive under the same ids. Facts: ../shared/spec/peers.md 2, 2.2, and the
-challenge pages.
+BCN20000 and MSK; all are in the ISIC archive under the same ids. Facts: the challenge pages,
+second-hand.
 """
 
 from collections.abc import Mapping, Sequence

@@ -8,7 +8,7 @@ Read are questions of type "Disease Diagnosis" on modality Dermoscopy; how many 
 Several questions share an image: its first one makes the case, later ones are rejected as repeats. Label:
 ``gt_answer``, looked up in the map and then in the taxonomy.
 Ids: ``image_path``. Licence: the origin's, which the data set does not repeat, so ``unstated``.
-Facts: ../shared/spec/peers.md 2, 2.2; keys from memory of the paper, checked when a file is read.
+Facts: the paper, second-hand; keys from memory of the paper, checked when a file is read.
 """
 
 import json

@@ -4,7 +4,7 @@ Layout: ``metadata.csv`` with 26 columns, among them ``patient_id,lesion_id,age,
 diagnostic,itch,grew,hurt,changed,bleed,elevation,img_id``, and PNGs in ``imgs_part_1`` … ``3`` or whatever folder.
 Booleans are True, False or UNK. Findings come from the annotations alone: elevation as raised or flat lesion, and the
 patient's complaints; an unknown one gives none. Ids: ``patient_id``, ``lesion_id``. Tone: Fitzpatrick, by clinicians.
-Licence: CC BY 4.0. Facts: ../shared/spec/peers.md 2; 319 rows are in ../shared/data/pad_ufes_20.
+Licence: CC BY 4.0. Facts: the paper and published code, second-hand; read in full: 319 rows of it.
 """
 
 from collections.abc import Iterator, Mapping

@@ -11,7 +11,7 @@ tree has keeps its weight to itself, so the weights sum to less than 1; where it
 Tone: the dermatologists' median Fitzpatrick type, else the contributor's own, else a Monk tone; ``other_tones`` has the
 rest. An age band is no age and is left out. Licence: SCIN Data Use License, second-hand said to allow sharing and
 adaptation with attribution and to forbid re-identification. Ids: ``case_id``, one contributor each as far as is known.
-Facts: ../shared/spec/peers.md 2 and 3.4, the files themselves.
+Facts: the files themselves and the paper (second-hand).
 """
 
 import ast

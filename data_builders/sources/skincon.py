@@ -5,8 +5,8 @@ consider this image`` (460 and 20 rows, rejected); beside them, or two levels be
 (``fitzpatrick17k.csv``, ``ddi_metadata.csv``) and images. ``ImageID`` is the base's file name.
 Case: the base's case (label, tone, licence, official split) with the concepts as findings: 1 present, 0 looked for and
 absent. Source is ``skincon``, the case id is the base's, so the overlap shows. Licence: the base's.
-Facts: ../shared/spec/peers.md 2, 2.2 and 3.10 (the 48 names; spelling and spacing vary between copies and do not
-matter).
+Facts: the paper and published code, second-hand; copies spell and space the 48 names
+differently, which does not matter.
 """
 
 import re

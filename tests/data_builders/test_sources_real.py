@@ -1,4 +1,4 @@
-"""The tables that lie in ../shared/data, read in full; counts as its README and ../shared/spec/peers.md state them."""
+"""The tables that lie in ../shared/data, read in full; counts as its README states them."""
 
 import csv
 from collections import Counter

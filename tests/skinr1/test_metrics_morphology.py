@@ -45,7 +45,7 @@ def test_checklist_by_hand():
     assert fields["pigment_network"] == {"n": 1, "correct": 0} and fields["streaks"] == {"n": 1, "correct": 1}
 
 
-# What ../shared/spec/peers.md lists in section 5, by its number. 5 (training on no image), 9 (merged names), 10 (DRPO),
+# Scoring faults of published evaluation code, by number. 5 (training on no image), 9 (merged names), 10 (DRPO),
 # 11 (a reward) and 13 (gold-conditioned rationales) are no matter of scoring.
 
 
