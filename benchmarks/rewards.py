@@ -25,6 +25,7 @@ from skinr1.stage import canonical_json, write_atomic
 from skinr1.taxonomy import Taxonomy
 
 PASSAGE = "primer:common-nevus#morphology"
+ABOUT = ("neoplasm/benign/melanocytic/common_nevus",)
 TARGET = 20_000
 
 
@@ -82,7 +83,7 @@ def rate(preset: str, texts: list[str], truth: dict[str, list[Any]], context: Co
 def main(argv: list[str] | None = None) -> None:
     args = config.parse(Arguments, argv, "rewards")
     taxonomy, draw = Taxonomy.load(), random.Random(args.seed)
-    context = Context(taxonomy, frozenset({PASSAGE}))
+    context = Context(taxonomy, {PASSAGE: ABOUT})
     nodes = sorted(node for node in taxonomy.diagnoses if taxonomy.bucket(node))
     signs = sorted(concepts.concepts())
     texts = [completion(number, nodes, signs, taxonomy, draw) for number in range(args.completions)]

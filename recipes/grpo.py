@@ -54,8 +54,8 @@ def main(argv: list[str] | None = None) -> None:
     model = vlm.load_model(script.model, script.dtype, trainable=True)
     if lora.lora_rank and not isinstance(model, vlm.PeftModel):
         model = vlm.add_lora(model, lora)
-    passages = Knowledge.load(script.knowledge).passages if script.knowledge else ()
-    context = Context(taxonomy, frozenset(passages))
+    passages = Knowledge.load(script.knowledge).passages if script.knowledge else {}
+    context = Context(taxonomy, {name: passage.diagnoses for name, passage in passages.items()})
     functions, args.reward_weights = reward_functions(script.reward_preset, context, changes(script.rewards))
     weighted = dict(zip((function.__name__ for function in functions), args.reward_weights, strict=True))
     if weighted.get("citations") and not passages and args.process_index == 0:

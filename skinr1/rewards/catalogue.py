@@ -1,8 +1,8 @@
 """Every reward by the name that recipes and logs use: one signature, in [0, 1], an invalid answer earns 0."""
 
 import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from skinr1.errors import UserError
 from skinr1.report import Answer
@@ -13,10 +13,10 @@ from skinr1.taxonomy import Taxonomy
 
 @dataclass(frozen=True)
 class Context:
-    """What a reward may look up: the tree, and the ids of the passages that can be cited."""
+    """What a reward may look up: the tree, and for each passage that can be cited the nodes it is about."""
 
     taxonomy: Taxonomy
-    passages: frozenset[str] = frozenset()
+    passages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 Score = Callable[[Answer | None, Truth, Context], float]
@@ -42,7 +42,7 @@ REWARDS: dict[str, Score] = {
     "gated_findings": lambda answer, truth, context: morphology.gated_findings(answer, truth, context.taxonomy),
     "description": lambda answer, truth, context: morphology.description_fields(answer, truth, context.taxonomy),
     "consistency": lambda answer, truth, context: reasoning.consistency(answer, context.taxonomy),
-    "citations": lambda answer, truth, context: reasoning.citations_exist(answer, context.passages),
+    "citations": lambda answer, truth, context: reasoning.citations_valid(answer, context.passages, context.taxonomy),
     "brevity": lambda answer, truth, context: reasoning.brevity(answer),
     "variety": lambda answer, truth, context: reasoning.variety(answer),
 }

@@ -1,6 +1,6 @@
 """The reasoning beside the report: does it say the same, cite what exists, stop, repeat itself?"""
 
-from collections.abc import Container
+from collections.abc import Mapping
 from functools import lru_cache
 
 from skinr1.knowledge.rules import assertions
@@ -52,13 +52,31 @@ def _labels(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f" {normalise(label)} " for label in names)
 
 
-def citations_exist(answer: Answer | None, passages: Container[str]) -> float:
-    """Share of the report's citations that are passages of the book and stand in the reasoning; 0 without any."""
+def citations_valid(answer: Answer | None, passages: Mapping[str, tuple[str, ...]], taxonomy: Taxonomy) -> float:
+    """Share of the report's citations that bear on it; 0 without any.
+
+    Such a citation is a passage of the book, stands in the reasoning, and is about a diagnosis of the report (its own
+    or a rival), or about a node above or below one.
+
+    Args:
+        passages: id -> the nodes that the passage is about.
+    """
     if answer is None or not answer.report.citations:
         return 0.0
-    cited = answer.report.citations
-    good = {passage for passage in cited if passage in passages and f"[{passage}]" in answer.thinking}
+    report = answer.report
+    named = [node for node in (report.diagnosis, *(entry.diagnosis for entry in report.differential)) if node]
+    cited = report.citations
+    good = {
+        passage
+        for passage in cited
+        if f"[{passage}]" in answer.thinking
+        and any(_on_one_path(about, node, taxonomy) for about in passages.get(passage, ()) for node in named)
+    }
     return len(good) / len(cited)
+
+
+def _on_one_path(first: str, second: str, taxonomy: Taxonomy) -> bool:
+    return first in taxonomy.path(second) or second in taxonomy.path(first)
 
 
 def brevity(answer: Answer | None) -> float:

@@ -113,6 +113,7 @@ def command(config: ServeConfig) -> list[str]:
     }
     if on_cpu():  # a seeded request whose prompt is taken in parts kills vLLM 0.32's CPU worker (set_offset)
         flags |= {"enable-chunked-prefill": False, "max-num-batched-tokens": max(4096, config.max_model_len)}
+        flags["block-size"] = 32  # the CPU's 128 is longer than the instructions that all requests share
     if budget := pixel_budget(config.model, adapters):
         flags["mm-processor-kwargs"] = {"min_pixels": budget[0], "max_pixels": budget[1]}
     for name, value in (

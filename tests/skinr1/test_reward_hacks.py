@@ -8,7 +8,7 @@ from skinr1.taxonomy import Bucket, Taxonomy
 from tests.recipes.runs import MELANOMA
 from tests.skinr1 import hacks
 
-CONTEXT = Context(Taxonomy.load(), frozenset(["primer:common-nevus#morphology"]))
+CONTEXT = Context(Taxonomy.load(), hacks.PASSAGES)
 TRICKS = list(hacks.hacks())
 
 

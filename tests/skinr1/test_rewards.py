@@ -19,7 +19,7 @@ from skinr1.taxonomy.node import normalise
 from tests.recipes.runs import MELANOMA, NEVUS, answer
 
 TREE = Taxonomy.load()
-CONTEXT = Context(TREE, frozenset(["primer:common-nevus#morphology"]))
+CONTEXT = Context(TREE, {"primer:common-nevus#morphology": (NEVUS,)})
 PATH = TREE.path(MELANOMA)
 SIBLING = "neoplasm/malignant/melanocytic/nodular_melanoma"
 TRUTH = Truth((MELANOMA,), Bucket.MALIGNANT)
