@@ -98,7 +98,18 @@ def parse_many(dataclass_types: Sequence[type], argv: Sequence[str] | None = Non
         raise UserError("configuration refused", str(error), "Correct the value.") from None
     if rest:
         raise _unknown_key(rest[0].lstrip("-").split("=")[0], "command line", known)
+    _type_lists(parsed, parser)
     return tuple(parsed)
+
+
+def _type_lists(parsed: Iterable[Any], parser: _Parser) -> None:
+    """Lists from YAML get the type they have on the command line: argparse converts single defaults, no lists."""
+    kinds = {action.dest: action.type for action in parser._actions if action.nargs in ("+", "*")}
+    for settings in parsed:
+        for name, kind in kinds.items():
+            values = getattr(settings, name, None)
+            if isinstance(values, list) and callable(kind):
+                setattr(settings, name, [kind(value) if isinstance(value, str) else value for value in values])
 
 
 def at_least(settings: Any, names: Iterable[str], least: int = 1) -> None:

@@ -1,6 +1,6 @@
 """Configuration: default < YAML < command line, and one line for every mistake."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,14 @@ class Arguments:
     name: str = "default"
 
 
+@dataclass
+class Lists:
+    """Keys with several values."""
+
+    files: list[Path] = field(default_factory=list)
+    seeds: list[int] = field(default_factory=lambda: [1])
+
+
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
     path = tmp_path / "recipe.yaml"
@@ -29,6 +37,13 @@ def test_default_below_yaml_below_command_line(recipe: Path):
     assert parse(Arguments, []) == Arguments(1.0, "default")
     assert parse(Arguments, ["--config", str(recipe)]) == Arguments(2.0, "default")
     assert parse(Arguments, [f"--config={recipe}", "--learning_rate", "3"]) == Arguments(3.0, "default")
+
+
+def test_lists_have_the_same_types_from_yaml_and_the_command_line(tmp_path: Path):
+    (tmp_path / "lists.yaml").write_text("files: [a, b]\nseeds: [2, 3]\n")
+    expected = Lists([Path("a"), Path("b")], [2, 3])
+    assert parse(Lists, ["--config", str(tmp_path / "lists.yaml")]) == expected
+    assert parse(Lists, ["--files", "a", "b", "--seeds", "2", "3"]) == expected
 
 
 @pytest.mark.parametrize(
