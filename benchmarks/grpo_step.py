@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from skinr1 import config, prompts, tiny, vlm
+from skinr1.errors import UserError
 from skinr1.progress import progress_bar
 from skinr1.stage import canonical_json, write_atomic
 from skinr1.training import rollouts
@@ -34,6 +35,7 @@ class Arguments:
 
     repeats: int = field(default=5, metadata={"help": "Turns of each way; their median counts."})
     threads: int = field(default=2, metadata={"help": "Threads of torch."})
+    batches: list[str] = field(default_factory=list, metadata={"help": "Only these, by name; default: all."})
     output: Path = field(default=Path("runs/bench-grpo-step"), metadata={"help": "Folder for grpo_step.json."})
 
 
@@ -235,14 +237,18 @@ def table(results: list[dict[str, Any]]) -> Table:
 def main(argv: list[str] | None = None) -> None:
     args = config.parse(Arguments, argv, "grpo_step")
     torch.set_num_threads(args.threads)
+    shapes = [shape for shape in SHAPES if not args.batches or shape.name in args.batches]
+    if len(shapes) < len(args.batches):
+        raise UserError("no such batch", ", ".join(args.batches), f"Known: {', '.join(s.name for s in SHAPES)}.")
     results = []
     with progress_bar() as progress:
-        bar = progress.add_task("GRPO step", total=len(SHAPES))
-        for shape in SHAPES:
+        bar = progress.add_task("GRPO step", total=len(shapes))
+        for shape in shapes:
             with tempfile.TemporaryDirectory() as folder:
                 results.append(measure(shape, args.repeats, Path(folder)))
             progress.advance(bar)
-    write_atomic(args.output / "grpo_step.json", "".join(canonical_json(row) + "\n" for row in results))
+            # the large batches take many minutes each: what is measured is written at once
+            write_atomic(args.output / "grpo_step.json", "".join(canonical_json(row) + "\n" for row in results))
     Console(width=140).print(table(results))
 
 
