@@ -57,7 +57,8 @@ class Upstreams:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self.http = httpx.AsyncClient(
             timeout=httpx.Timeout(seconds, connect=5.0),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+            # vLLM closes a connection that is idle for 5 s: one must not be taken up at that moment
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=2),
             headers=headers,
             transport=transport,
             trust_env=False,
