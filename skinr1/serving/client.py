@@ -32,10 +32,14 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Completion:
-    """What came back. ``finish_reason`` is ``stop`` for a finished answer, ``length`` for one cut at max_tokens."""
+    """What came back. ``finish_reason`` is ``stop`` for a finished answer, ``length`` for one cut at max_tokens.
+
+    ``tokens`` are those of prompt and answer together; None where the server does not say.
+    """
 
     text: str
     finish_reason: str
+    tokens: int | None = None
 
 
 def data_url(png: bytes) -> str:
@@ -70,6 +74,7 @@ def request_body(
     images: Sequence[bytes],
     sampling: Sampling,
     taxonomy: Taxonomy,
+    response_format: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The JSON of one chat completion request.
 
@@ -77,6 +82,7 @@ def request_body(
         model: served name of the model or adapter.
         messages: as :func:`skinr1.prompts.messages` makes them.
         images: PNG bytes, one for each placeholder.
+        response_format: what is forced where sampling is structured; default: a report.
     """
     body: dict[str, Any] = {
         "model": model,
@@ -88,7 +94,7 @@ def request_body(
     if sampling.banned:
         body["logit_bias"] = {str(token): -100 for token in sampling.banned}
     if sampling.structured:
-        body["response_format"] = structural_tag(taxonomy)
+        body["response_format"] = structural_tag(taxonomy) if response_format is None else dict(response_format)
     return body
 
 
@@ -134,8 +140,12 @@ class AsyncClient:
             UserError: the server refuses the request, or still fails at the last attempt.
         """
         response = await self._send("POST", f"{self.url}/chat/completions", body)
-        choice = response.json()["choices"][0]
-        return Completion(choice["message"]["content"] or "", choice["finish_reason"])
+        content = response.json()
+        choice, usage = content["choices"][0], content.get("usage") or {}
+        counts = [usage.get("prompt_tokens"), usage.get("completion_tokens")]
+        return Completion(
+            choice["message"]["content"] or "", choice["finish_reason"], None if None in counts else sum(counts)
+        )
 
     async def models(self) -> list[str]:
         """Names the server answers to."""
