@@ -153,9 +153,8 @@ _METRICS = {
 }
 
 
-def metric_names(levels: int) -> tuple[str, ...]:
-    """All names, of a tree of so many levels."""
-    return (*_METRICS, *(f"choice_accuracy_level_{level}" for level in range(1, levels + 1)))
+LEVEL = "choice_accuracy_level_"
+NAMES = (*_METRICS, f"{LEVEL}1")  # and so on for each level
 
 
 def metrics(outcomes: Sequence[Outcome], taxonomy: Taxonomy) -> tuple[Metric, ...]:
@@ -167,7 +166,7 @@ def metrics(outcomes: Sequence[Outcome], taxonomy: Taxonomy) -> tuple[Metric, ..
         if any(getattr(reading, field)[1] for reading in found.values())
     ]
     levels = sorted({reading.level for reading in found.values()} - {0})
-    made += [Metric(f"choice_accuracy_level_{level}", partial(_counted, found, "choice", level)) for level in levels]
+    made += [Metric(f"{LEVEL}{level}", partial(_counted, found, "choice", level)) for level in levels]
     return tuple(made)
 
 

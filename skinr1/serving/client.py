@@ -15,6 +15,7 @@ from skinr1.taxonomy import Taxonomy
 
 RETRY_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 LONGEST_PAUSE = 20.0
+_COUNTS = ("prompt_tokens", "completion_tokens")
 # A model may write these; as input they would announce an image that does not exist. Barred as in training's rollouts.
 IMAGE_TOKENS = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
 
@@ -141,11 +142,8 @@ class AsyncClient:
         """
         response = await self._send("POST", f"{self.url}/chat/completions", body)
         content = response.json()
-        choice, usage = content["choices"][0], content.get("usage") or {}
-        counts = [usage.get("prompt_tokens"), usage.get("completion_tokens")]
-        return Completion(
-            choice["message"]["content"] or "", choice["finish_reason"], None if None in counts else sum(counts)
-        )
+        choice = content["choices"][0]
+        return Completion(choice["message"]["content"] or "", choice["finish_reason"], _tokens(content.get("usage")))
 
     async def models(self) -> list[str]:
         """Names the server answers to."""
@@ -183,6 +181,12 @@ class AsyncClient:
                 if attempt < self.attempts:
                     await asyncio.sleep(min(LONGEST_PAUSE, max(wait, self.pause * 2 ** (attempt - 1))))
         raise UserError(f"{fault}, {self.attempts} times", address, "Is the server up? Start it with: skinr1 serve.")
+
+
+def _tokens(usage: Mapping[str, int] | None) -> int | None:
+    """Of prompt and answer; None where either count is missing."""
+    given = usage or {}
+    return sum(given[name] for name in _COUNTS) if all(name in given for name in _COUNTS) else None
 
 
 def _fault(response: httpx.Response) -> str:

@@ -1,5 +1,7 @@
 """A task put to a model: its questions, the answers, and the rows that are scored."""
 
+import difflib
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +12,9 @@ from skinr1.backends import Backend
 from skinr1.cases import Case
 from skinr1.errors import UserError
 from skinr1.knowledge import Knowledge
+from skinr1.metrics import forms, rationale
+from skinr1.metrics.catalogue import catalogue
+from skinr1.metrics.tree import Tree
 from skinr1.serving.client import Completion
 from skinr1.tasks.asking import Item, TaskAsker, task_row
 from skinr1.tasks.descent import descend
@@ -17,14 +22,22 @@ from skinr1.tasks.options import LeftOut, questions
 from skinr1.tasks.task import Task
 from skinr1.taxonomy import Taxonomy
 
+_LEVEL = re.compile(r"level_\d+")
+
+
+def check_metrics(task: Task, taxonomy: Taxonomy) -> None:
+    """Before anything is asked. Raises UserError for a metric that no scorer knows; a level may be any."""
+    known = [metric.name for metric in (*catalogue(Tree(taxonomy)), *rationale.metrics({}))]
+    known = sorted({_LEVEL.sub("level_1", name) for name in (*known, *forms.NAMES)})
+    for name in task.metrics:
+        if _LEVEL.sub("level_1", name) not in known:
+            near = ", ".join(difflib.get_close_matches(name, known, 3)) or "see docs/evaluation.md"
+            raise UserError("unknown metric", f"task {task.name}: {name}", f"Nearest: {near}.")
+
 
 @dataclass(frozen=True)
 class Questions:
-    """What a task asks about labelled cases, and what of them it does not ask.
-
-    Raises:
-        UserError: by :meth:`of`, when nothing is left to ask.
-    """
+    """What a task asks about labelled cases, and what of them it does not ask."""
 
     task: Task
     items: Sequence[Item]
@@ -34,6 +47,8 @@ class Questions:
     def of(
         cls, task: Task, cases: Sequence[Case], taxonomy: Taxonomy, seed: int, knowledge: Knowledge | None
     ) -> "Questions":
+        """Raises UserError when nothing is left to ask, or the task names a metric that there is not."""
+        check_metrics(task, taxonomy)
         items, left_out = questions(task, cases, taxonomy, seed, knowledge)
         made = cls(task, items, left_out)
         if not items:
