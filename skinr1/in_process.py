@@ -17,7 +17,7 @@ BARRED = -100  # the logit bias that OpenAI's API documents as a ban
 
 
 class LocalModel:
-    """A loaded model; greedy.
+    """A loaded model and its ``processor``; greedy.
 
     Args:
         weights: folder of a full model, or of an adapter (merged in memory).
@@ -28,7 +28,7 @@ class LocalModel:
     """
 
     def __init__(self, weights: Path, dtype: str = "float32"):
-        self._processor: Any = vlm.processor_of(weights)
+        self.processor: Any = vlm.processor_of(weights)
         policy: Any = vlm.load_model(weights, dtype).eval()
         if isinstance(policy, vlm.PeftModel):
             policy = policy.merge_and_unload()
@@ -39,7 +39,7 @@ class LocalModel:
     @property
     def image_tokens(self) -> tuple[int, ...]:
         """Ids of the image placeholder tokens, which no answer may hold."""
-        return tuple(self._processor.tokenizer.convert_tokens_to_ids(list(IMAGE_TOKENS)))
+        return tuple(self.processor.tokenizer.convert_tokens_to_ids(list(IMAGE_TOKENS)))
 
     @torch.inference_mode()
     def complete(self, bodies: Sequence[Mapping[str, Any]]) -> list[Completion]:
@@ -49,11 +49,11 @@ class LocalModel:
         equally likely up to rounding.
         """
         texts = [
-            self._processor.apply_chat_template(_messages(body), tokenize=False, add_generation_prompt=True)
+            self.processor.apply_chat_template(_messages(body), tokenize=False, add_generation_prompt=True)
             for body in bodies
         ]
         pictures = [picture for body in bodies for picture in _pictures(body)]
-        inputs = self._processor(text=texts, images=pictures or None, padding=True, return_tensors="pt")
+        inputs = self.processor(text=texts, images=pictures or None, padding=True, return_tensors="pt")
         barred = [int(token) for token, bias in bodies[0].get("logit_bias", {}).items() if bias <= BARRED]
         made = self._policy.generate(
             **inputs.to(self._policy.device),
@@ -67,7 +67,7 @@ class LocalModel:
 
     def _completion(self, prompt: int, tokens: Sequence[int]) -> Completion:
         end = next((place for place, token in enumerate(tokens) if token in self._ends), None)
-        text = self._processor.tokenizer.decode(tokens[:end], skip_special_tokens=True)
+        text = self.processor.tokenizer.decode(tokens[:end], skip_special_tokens=True)
         written = len(tokens) if end is None else end + 1
         return Completion(text, "length" if end is None else "stop", prompt + written)
 
