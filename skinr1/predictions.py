@@ -68,9 +68,14 @@ class Journal:
             self._write(key, Completion(found.text, found.finish_reason, 0))
         return self.answers.get(key)
 
+    @property
+    def may_ask(self) -> bool:
+        """Whether there is budget left."""
+        return self.budget is None or self.spent < self.budget
+
     def check_budget(self) -> None:
-        """Before something is asked. Raises UserError once the budget is spent."""
-        if self.budget is not None and self.spent >= self.budget:
+        """Raises UserError once the budget is spent."""
+        if not self.may_ask:
             spent = f"{self.spent} of {self.budget} tokens, {len(self.answers)} answers kept"
             raise UserError("token budget is spent", spent, "Raise --budget_tokens to go on from here.")
 
@@ -167,7 +172,8 @@ async def ask_all(
             answer = journal.find(key)
             known = answer is not None
             if answer is None:
-                journal.check_budget()
+                if not journal.may_ask:  # what is under way is paid for and comes in
+                    return
                 answer = await client.complete(body)
                 journal.add(key, body, answer)
             answers[question.case_id] = answer
@@ -180,6 +186,8 @@ async def ask_all(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+    if len(answers) < len(questions):
+        journal.check_budget()
     return answers
 
 

@@ -76,7 +76,8 @@ def right(body: dict[str, Any]) -> str:
     node = NODES[int(age[1])] if age else NEVUS
     if '"choice"' in text:
         shown = re.findall(r"(?m)^(\d+)\. (.*)$", text)
-        names = [TREE.node(part).name for part in TREE.path(node)]
+        path = [TREE.node(part).name for part in TREE.path(node)]
+        names = [*path, *(": ".join(path[: depth + 1]) for depth in range(len(path)))]
         return json.dumps(
             {"choice": int(max(shown, key=lambda one: names.index(one[1]) if one[1] in names else -1)[0])}
         )
@@ -154,7 +155,7 @@ def test_papers_benchmarks_are_scored_by_both_parsers(
     found = scores(tmp_path / "p", scripts)["metrics"]
     assert found["valid_report_rate"]["value"] == 0  # read strictly, no letter
     assert found["released_parser_accuracy"]["value"] is not None
-    if path.stem != "condition":
+    if path.stem != "skin_r1_condition":
         assert found["choice_accuracy"]["value"] == 0 and 0 < found["chance_level"]["value"] < 1
 
 
@@ -193,7 +194,7 @@ def test_structured_answers_are_forced_by_the_form(run: Run) -> None:
     assert all("malignant" in body["response_format"]["format"]["grammar"] for body in level.bodies)
     assert run("open_diagnosis", "c", "--structured=true").bodies[0]["response_format"]["format"]["type"] == "sequence"
     with pytest.raises(UserError, match="no schema"):
-        run("paper/condition", "d", "--structured=true")
+        run("paper/skin_r1_condition", "d", "--structured=true")
 
 
 def test_a_stopped_descent_asks_nothing_twice(run: Run, tmp_path: Path) -> None:
@@ -206,7 +207,7 @@ def test_a_stopped_descent_asks_nothing_twice(run: Run, tmp_path: Path) -> None:
     assert part.calls == whole.calls and set(part.asked.values()) == {1}
     for name in ("predictions.jsonl", "manifest.json"):
         assert (tmp_path / "p" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    assert [len(row["steps"]) for row in rows(tmp_path / "p")[:8:2]] == [3, 3, 1, 1][: len(NODES)]
+    assert [len(row["steps"]) for row in rows(tmp_path / "p")[:8:2]] == [2, 2, 1, 1]
 
 
 def test_a_budget_is_told_in_one_line_and_needs_counts(run: Run, tmp_path: Path) -> None:
@@ -214,6 +215,10 @@ def test_a_budget_is_told_in_one_line_and_needs_counts(run: Run, tmp_path: Path)
         run("choice", "p", "--budget_tokens=30", "--concurrency=1")
     assert "\n" not in str(caught.value) and not (tmp_path / "p" / "predictions.jsonl").exists()
     assert len((tmp_path / "p" / "journal.jsonl").read_text().splitlines()) == 2
+    paid = FakeModel(right, delay=0.05)
+    with pytest.raises(UserError, match="token budget is spent"):
+        run("choice", "several", "--budget_tokens=30", "--concurrency=4", model=paid)
+    assert len((tmp_path / "several" / "journal.jsonl").read_text().splitlines()) == paid.calls < CASES
     silent = FakeModel(lambda body: completion(right(body)))
     with pytest.raises(UserError, match="does not count tokens"):
         run("choice", "q", "--budget_tokens=30", "--concurrency=1", model=silent)
