@@ -27,12 +27,12 @@ from rich.console import Console
 from rich.table import Table
 from serving import NAME, pictures, untrained
 
-from skinr1 import config, prompts
+from skinr1 import backends, config, prompts
 from skinr1.cases import Case, Role
 from skinr1.errors import UserError
-from skinr1.predictions import JOURNAL, PREDICTIONS, Asker, Journal, ask_all, prediction_row
+from skinr1.predictions import JOURNAL, PREDICTIONS, Asker, Journal, prediction_row
 from skinr1.progress import progress_bar
-from skinr1.serving.client import AsyncClient, Sampling
+from skinr1.serving.client import Sampling
 from skinr1.serving.process import ServeConfig, environment, start
 from skinr1.stage import write_atomic, write_jsonl
 from skinr1.taxonomy import Taxonomy
@@ -89,9 +89,9 @@ async def ours(args: Arguments, url: str, plain: Plain, cases: Sequence[Case]) -
     with progress_bar() as progress:
         bar = progress.add_task("ours", total=len(cases))
         started = time.perf_counter()
-        async with AsyncClient(url, args.concurrency) as client:
-            journal = Journal(folder / JOURNAL)
-            answers = await ask_all(plain, cases, client, journal, args.concurrency, lambda _: progress.advance(bar))
+        journal = Journal(folder / JOURNAL)
+        async with backends.server(url, plain.asker, journal, args.concurrency, False, None) as server:
+            answers = await server.ask(plain, cases, lambda known: progress.advance(bar))
         write_jsonl(
             folder / PREDICTIONS,
             (prediction_row(case, answers[case.case_id], plain.asker.taxonomy) for case in cases),

@@ -120,7 +120,7 @@ class AsyncClient:
         transport: httpx.AsyncBaseTransport | None = None,
         key: str | None = None,
     ):
-        self.url, self.attempts, self.pause = url.rstrip("/"), attempts, pause
+        self.url, self.attempts, self.pause, self._key = url.rstrip("/"), attempts, pause, key
         self._slots = asyncio.Semaphore(concurrency)
         limits = httpx.Limits(max_connections=concurrency)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -176,6 +176,9 @@ class AsyncClient:
                     if response.is_success:
                         return response
                     fault, wait = _fault(response), retry_after(response)
+                    fault = (
+                        fault.replace(self._key, "[key]") if self._key else fault
+                    )  # some repeat what they were given
                     if response.status_code not in RETRY_STATUS:
                         raise UserError(fault, address, "Correct the request; the server will not take it as it is.")
                 if attempt < self.attempts:
