@@ -69,19 +69,19 @@ def read(outcome: Outcome, taxonomy: Taxonomy) -> FormReading:
 
 
 def best_options(options: Options, truths: Iterable[str], taxonomy: Taxonomy) -> set[int]:
-    """Places of the options that are right: a true node or one below it, else the deepest above one. Empty: none is."""
+    """Places of the right options: true nodes and those below; where no true one is offered, the deepest above too.
+
+    Empty: none is. A label on a group leaves the subtype open, so its subtypes and, in its absence, the next group
+    above it are equally right.
+    """
     truths = set(truths)
-    depths = [max(_agreement(node, truths, taxonomy) for node in nodes) for nodes in options]
+    above = {node for truth in truths for node in taxonomy.path(truth)}
+    right = {place for place, nodes in enumerate(options) if any(truths & set(taxonomy.path(node)) for node in nodes)}
+    if any(node in truths for nodes in options for node in nodes):
+        return right
+    depths = [max((taxonomy.node(node).depth for node in nodes if node in above), default=0) for nodes in options]
     most = max(depths, default=0)
-    return {place for place, depth in enumerate(depths) if depth == most} if most else set()
-
-
-def _agreement(node: str, truths: set[str], taxonomy: Taxonomy) -> float:
-    """Infinite at or below a truth, else the depth of a node above one, else 0."""
-    if truths & set(taxonomy.path(node)):
-        return float("inf")
-    above = any(node in taxonomy.path(truth) for truth in truths)
-    return taxonomy.node(node).depth if above else 0
+    return right | {place for place, depth in enumerate(depths) if depth == most > 0}
 
 
 def chosen(options: Options, said: str | None, taxonomy: Taxonomy) -> int | None:

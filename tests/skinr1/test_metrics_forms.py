@@ -60,7 +60,8 @@ def test_a_choice_may_be_answered_with_a_report():
     ("options", "truths", "best"),
     [
         ([["neoplasm"], [BENIGN], [ECZEMA]], [NEVUS], {1}),  # the deepest above the label
-        ([["neoplasm"], [NEVUS], [BLUE]], ["neoplasm/benign/melanocytic"], {1, 2}),  # what lies below it is right too
+        ([["neoplasm"], [NEVUS], [BCC]], ["neoplasm/benign/melanocytic"], {0, 1}),  # what lies below it is right too
+        ([["neoplasm"], [NEVUS], ["neoplasm/benign/melanocytic"]], ["neoplasm/benign/melanocytic"], {1, 2}),
         ([[BENIGN], [NEVUS, BCC]], [BCC], {1}),
         ([[BENIGN], [MALIGNANT], [ECZEMA]], [NEVUS, BCC], {0, 1}),
         ([[ECZEMA], [BCC]], [NEVUS], set()),
