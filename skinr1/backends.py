@@ -42,8 +42,7 @@ async def server(
         banned = await client.image_tokens(asker.model) if ban_image_tokens else ()
 
         async def ask(asks: Asks[Q], questions: Sequence[Q], done: Done) -> dict[str, Completion]:
-            # twice as many, so that the next request is ready when one of the client's slots falls free
-            return await ask_all(asks, questions, client, journal, 2 * concurrency, done)
+            return await ask_all(asks, questions, client, journal, concurrency, done)
 
         yield Backend(_barring(asker, banned), ask)
 

@@ -152,7 +152,8 @@ async def ask_all(
     """Asks everything that the journal does not answer yet.
 
     Args:
-        workers: questions in flight; images are read only when their turn comes, so memory stays bounded.
+        workers: requests in flight. As many more are made ready, so that none waits for an image when a place falls
+            free; memory stays bounded.
         done: called after each question with whether it came from the journal.
 
     Returns:
@@ -164,6 +165,7 @@ async def ask_all(
     """
     answers: dict[str, Completion] = {}
     queue: Iterator[Q] = iter(questions)
+    places = asyncio.Semaphore(workers)
 
     async def work() -> None:
         for question in queue:
@@ -172,14 +174,15 @@ async def ask_all(
             answer = journal.find(key)
             known = answer is not None
             if answer is None:
-                if not journal.may_ask:  # what is under way is paid for and comes in
-                    return
-                answer = await client.complete(body)
-                journal.add(key, body, answer)
+                async with places:
+                    if not journal.may_ask:  # what is under way is paid for and comes in
+                        return
+                    answer = await client.complete(body)
+                    journal.add(key, body, answer)
             answers[question.case_id] = answer
             done(known)
 
-    tasks = [asyncio.create_task(work()) for _ in range(min(workers, max(1, len(questions))))]
+    tasks = [asyncio.create_task(work()) for _ in range(min(2 * workers, max(1, len(questions))))]
     try:
         await asyncio.gather(*tasks)
     finally:
