@@ -12,9 +12,6 @@ from skinr1.backends import Backend
 from skinr1.cases import Case
 from skinr1.errors import UserError
 from skinr1.knowledge import Knowledge
-from skinr1.metrics import forms, rationale
-from skinr1.metrics.catalogue import catalogue
-from skinr1.metrics.tree import Tree
 from skinr1.serving.client import Completion
 from skinr1.tasks.asking import Item, TaskAsker, task_row
 from skinr1.tasks.descent import descend
@@ -27,6 +24,10 @@ _LEVEL = re.compile(r"level_\d+")
 
 def check_metrics(task: Task, taxonomy: Taxonomy) -> None:
     """Before anything is asked. Raises UserError for a metric that no scorer knows; a level may be any."""
+    from skinr1.metrics import forms, rationale  # here, because they import scipy, which takes seconds
+    from skinr1.metrics.catalogue import catalogue
+    from skinr1.metrics.tree import Tree
+
     known = [metric.name for metric in (*catalogue(Tree(taxonomy)), *rationale.metrics({}))]
     known = sorted({_LEVEL.sub("level_1", name) for name in (*known, *forms.NAMES)})
     for name in task.metrics:

@@ -1,7 +1,7 @@
 """Does asking keep vLLM busy? The asking part of eval/predict.py against `vllm bench serve`, on the same requests.
 
-    python benchmarks/predict.py
-    python benchmarks/predict.py --requests 256 --concurrency 32 --turns 5
+    python benchmarks/predicting.py
+    python benchmarks/predicting.py --requests 256 --concurrency 32 --turns 5
 
 One vLLM with an untrained model of the real class is asked by both in turns, the first of which does not count: the
 same pictures, words, greedy sampling and length of answer (end tokens are ignored). vLLM's prefix and picture caches
@@ -141,7 +141,7 @@ def theirs(args: Arguments, url: str, model: Path, requests: Path) -> float:
 
 def main() -> None:
     """Raises UserError when a server does not start or a request fails."""
-    args = config.parse(Arguments, prog="benchmarks/predict.py")
+    args = config.parse(Arguments, prog="benchmarks/predicting.py")
     config.at_least(args, ("requests", "concurrency", "answer_tokens", "turns"))
     args.output.mkdir(parents=True, exist_ok=True)
     taxonomy = Taxonomy.load()
