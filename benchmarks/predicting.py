@@ -39,7 +39,14 @@ from skinr1.taxonomy import Taxonomy
 
 NODE = "neoplasm/benign/melanocytic/common_nevus"
 WANTED = 0.95
-BENCH = (sys.executable, "-m", "vllm.entrypoints.cli.main", "bench", "serve")
+# The subcommand itself: the command line around it looks for a distribution named vllm, which the CPU build is not.
+BENCH = """
+from vllm.benchmarks.serve import add_cli_args, main
+from vllm.utils.argparse_utils import FlexibleArgumentParser
+parser = FlexibleArgumentParser()
+add_cli_args(parser)
+main(parser.parse_args())
+"""
 
 
 @dataclass
@@ -124,7 +131,13 @@ def theirs(args: Arguments, url: str, model: Path, requests: Path) -> float:
         "result-filename": result.name,
     }
     switches = ("--disable-shuffle", "--no-oversample", "--ignore-eos", "--save-result", "--disable-tqdm")
-    command = [*BENCH, *(str(part) for name, value in flags.items() for part in (f"--{name}", value)), *switches]
+    command = [
+        sys.executable,
+        "-c",
+        BENCH,
+        *(str(part) for name, value in flags.items() for part in (f"--{name}", value)),
+        *switches,
+    ]
     log = args.output / "vllm_bench.log"
     # Its machine-wide settings are the server's: without them the CPU build cannot import torchvision.
     with open(log, "wb") as output:
