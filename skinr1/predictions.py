@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 from skinr1 import prompts
 from skinr1.cases import Case
 from skinr1.errors import UserError
-from skinr1.images import load_image, png_bytes
+from skinr1.images import read_png
 from skinr1.llm.cache import Cache, request_key
 from skinr1.llm.cache import Completion as KeptCompletion
 from skinr1.serving.client import AsyncClient, Completion, Sampling, request_body
@@ -136,7 +136,7 @@ class Asker:
         response_format: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """The request with all images of a case and a text of one's own; for the format see :func:`request_body`."""
-        images = [png_bytes(load_image(self.cases_folder / name)) for name in case.images]
+        images = [read_png(self.cases_folder / name) for name in case.images]
         messages = prompts.messages(text, len(images), system)
         return request_body(self.model, messages, images, self.sampling, self.taxonomy, response_format)
 
