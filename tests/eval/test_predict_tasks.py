@@ -3,6 +3,9 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -21,7 +24,7 @@ from skinr1.taxonomy import Taxonomy
 from tests.eval.conftest import load
 from tests.folders import digests
 from tests.llm_server import FakeModel, completion, error, served
-from tests.recipes.runs import MELANOMA, NEVUS, answer, write_base
+from tests.recipes.runs import MELANOMA, NEVUS, answer, environment, write_base
 
 TREE = Taxonomy.load()
 TASKS = Path(__file__).parents[2] / "eval" / "tasks"
@@ -207,6 +210,26 @@ def test_a_stopped_descent_asks_nothing_twice(run: Run, tmp_path: Path) -> None:
     for name in ("predictions.jsonl", "manifest.json"):
         assert (tmp_path / "p" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert [len(row["steps"]) for row in rows(tmp_path / "p")[:8:2]] == [3, 2, 1, 3]
+
+
+def test_a_killed_descent_goes_on_where_it_was(run: Run, cases: Path, tmp_path: Path) -> None:
+    """kill -9: what was kept is not asked again; at most what was under way is."""
+    whole, model = run("descent", "whole"), FakeModel(right, delay=0.2)
+    with served(model) as url:
+        given = [f"--cases={cases}", f"--output={tmp_path / 'p'}", f"--url={url}", "--model=model", "--concurrency=2"]
+        script = [sys.executable, str(TASKS.parent / "predict.py"), *given, f"--task={TASKS / 'descent.yaml'}"]
+        with subprocess.Popen(script, stderr=subprocess.DEVNULL, env=environment()) as process:
+            while model.answered.total() < 14:  # in the second round
+                assert process.poll() is None
+                time.sleep(0.01)
+            process.kill()
+    kept = len((tmp_path / "p" / "journal.jsonl").read_bytes().splitlines())
+    assert kept >= 12 and not (tmp_path / "p" / "manifest.json").exists()
+    model.delay = 0
+    model.stopping.clear()
+    run("descent", "p", model=model)
+    assert model.calls <= whole.calls + 2
+    assert rows(tmp_path / "p") == rows(tmp_path / "whole")
 
 
 def test_a_budget_is_told_in_one_line_and_needs_counts(run: Run, tmp_path: Path) -> None:
