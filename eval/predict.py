@@ -169,6 +169,7 @@ def write_rows(
 
 def main(argv: list[str] | None = None) -> None:
     args = config.parse(Arguments, argv, "predict")
+    config.at_least(args, ("concurrency", "batch", "max_tokens"))
     taxonomy = Taxonomy.load(args.taxonomy)
     cases, unlabelled = chosen_cases(args)
     told, left_out = f"{len(cases)} answers", f", {unlabelled} without a label left out" if unlabelled else ""

@@ -52,7 +52,7 @@ class Branches:
 
 @dataclass
 class Walk:
-    """One descent under way. ``node`` is where it has come to; ``open`` is False once it has ended."""
+    """One descent under way. ``node`` is where it has come to; ``options`` are empty once it has ended."""
 
     item: Item
     options: Options

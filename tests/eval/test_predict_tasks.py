@@ -325,6 +325,7 @@ def test_one_answer_is_that_of_the_batch(
         (["--structured=true"], "greedily and unforced"),
         (["--temperature=1"], "greedily and unforced"),
         (["--weights=nowhere"], "no such model folder"),
+        (["--batch=0"], "batch is under 1"),
     ],
 )
 def test_what_a_model_in_this_process_cannot_do(

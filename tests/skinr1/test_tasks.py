@@ -86,12 +86,15 @@ def test_words_of_shipped_tasks_are_those_of_their_version():
     assert found == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
 
 
-def test_the_report_and_the_description_are_asked_in_the_words_of_training():
+def test_what_models_are_trained_on_is_asked_in_the_words_of_training():
     told = case(0, NEVUS, age=61)
     by_name = {path.stem: load_task(path) for path in SHIPPED}
     asker = Asker(Path(), "m", Sampling(), FULL)
     assert TaskAsker(asker, by_name["open_diagnosis"]).words(Item("c", told)) == prompts.question(told)
     assert TaskAsker(asker, by_name["description"]).words(Item("c", told)) == prompts.description_question(told)
+    node = "neoplasm/benign/melanocytic/common_nevus"
+    choice = TaskAsker(asker, by_name["choice_report"]).words(Item("c", told, ((node,), ("inflammatory",))))
+    assert choice == prompts.choice_question(told, [FULL.node(node).name, FULL.node("inflammatory").name])
 
 
 @pytest.mark.parametrize(
