@@ -3,18 +3,18 @@
 An answer is one JSON object, and reasoning in ``<think>…</think>`` may stand before it. What it says becomes a
 :class:`ShortReport`, so that the metrics of reports score it. Anything else is a
 :class:`~skinr1.report.InvalidAnswer`, which counts against the model everywhere. The two letter forms are those of the
-published Skin-R1 benchmarks.
+published Skin-R1 benchmarks (:mod:`skinr1.letters`).
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Final, Literal, NamedTuple, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
 
 from skinr1.concepts import concepts
 from skinr1.errors import UserError
 from skinr1.grammar import json_ebnf
+from skinr1.letters import CONDITION_LETTERS, CONDITION_WORDS, LETTERS, final_letter
 from skinr1.report import (
     CLOSE,
     DISCLAIMER,
@@ -37,18 +37,9 @@ from skinr1.taxonomy import Bucket, Taxonomy
 Form = Literal[
     "report", "choice", "descent", "condition", "differential", "signs", "checklist", "letter", "condition_letter"
 ]
-FORMS: Final[tuple[Form, ...]] = get_args(Form)
 Options = Sequence[Sequence[str]]  # an option is the nodes that a label denotes
 RANKS = 6
 MAX_SIGNS = 24
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-# Skin-R1's bucket of precancerous lesions in situ is our indeterminate one.
-CONDITION_LETTERS: Final = {"A": Bucket.BENIGN, "B": Bucket.MALIGNANT, "C": Bucket.INDETERMINATE}
-CONDITION_WORDS: Final = {"A": "benign", "B": "malignant", "C": "precancerous in situ"}
-_TAG = "final diagnosis"
-_FINAL = re.compile(rf"<{_TAG}>(.*?)</{_TAG}>", re.IGNORECASE | re.DOTALL)
-_STRICT_LETTER = re.compile(r"\(?([A-Z])\)?(?:\s*[:.)]\s*(.*))?", re.DOTALL)
-_RELEASED_LETTER = re.compile(r"[:\(\s]*([A-K])[:\)\s]*", re.IGNORECASE)
 
 
 class ShortReport(Report):
@@ -217,37 +208,11 @@ def _checklist(body: str, options: Options, taxonomy: Taxonomy) -> _Said:
 
 
 def _letter(body: str, options: Options, taxonomy: Taxonomy) -> _Said:
-    return _option(1 + LETTERS.index(_final_letter(body, names_of(options, taxonomy))), options, taxonomy)
+    return _option(1 + LETTERS.index(final_letter(body, names_of(options, taxonomy))), options, taxonomy)
 
 
 def _condition_letter(body: str, options: Options, taxonomy: Taxonomy) -> _Said:
-    return _Said(condition=CONDITION_LETTERS[_final_letter(body, [*CONDITION_WORDS.values()])])
-
-
-def _final_letter(body: str, names: Sequence[str]) -> str:
-    """The one letter in the one final diagnosis: ``B``, ``(B)``, ``B: nevus``; words after it must be its option."""
-    found = _FINAL.findall(body)
-    match = _STRICT_LETTER.fullmatch(found[0].strip()) if len(found) == 1 else None
-    if match is None:
-        raise InvalidAnswer("letter", f"not one letter in one <{_TAG}>")
-    place = LETTERS.index(match[1])
-    if place >= len(names):
-        raise InvalidAnswer("option", f"{match[1]} of {len(names)}")
-    words = (match[2] or "").strip().rstrip(".").lower()
-    if words not in ("", names[place].lower()):
-        raise InvalidAnswer("letter", f"{match[1]} is not {words[:40]!r}")
-    return match[1]
-
-
-def released_letter(text: str) -> str:
-    """The letter that the released evaluation of Skin-R1 reads, faults and all; ``Z`` where it finds none.
-
-    The first of A to K in the first ``<final diagnosis>``, in whatever word: "Melanoma" is E, "benign" is B. Source:
-    its ``test_performance.py``; never used but to say what the published number would have been.
-    """
-    found = _FINAL.search(text)
-    match = _RELEASED_LETTER.search(found[1]) if found else None
-    return match[1].upper() if match else "Z"
+    return _Said(condition=CONDITION_LETTERS[final_letter(body, [*CONDITION_WORDS.values()])])
 
 
 _READERS: Mapping[Form, Callable[[str, Options, Taxonomy], _Said]] = {

@@ -9,7 +9,8 @@ from functools import partial
 
 import numpy as np
 
-from skinr1.answer_forms import CONDITION_LETTERS, LETTERS, Options, read_answer, released_letter
+from skinr1.answer_forms import Options, read_answer
+from skinr1.letters import CONDITION_LETTERS, LETTERS, released_letter
 from skinr1.metrics.catalogue import Counted, Metric, Seen
 from skinr1.metrics.outcomes import Outcome, Prediction
 from skinr1.questions.shortcuts import deepest_related_pair

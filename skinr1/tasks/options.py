@@ -14,9 +14,9 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from skinr1.answer_forms import LETTERS
 from skinr1.cases import Case
 from skinr1.knowledge import Knowledge
+from skinr1.letters import LETTERS
 from skinr1.questions import Label, Options, option_sets
 from skinr1.tasks.asking import Item
 from skinr1.tasks.task import Task

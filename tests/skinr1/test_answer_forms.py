@@ -6,17 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skinr1.answer_forms import (
-    CONDITION_LETTERS,
-    Step,
-    form_schema,
-    form_tag,
-    names_of,
-    read_answer,
-    released_letter,
-)
+from skinr1.answer_forms import Step, form_schema, form_tag, names_of, read_answer
 from skinr1.errors import UserError
 from skinr1.grammar import json_ebnf, longest_json
+from skinr1.letters import CONDITION_LETTERS, released_letter
 from skinr1.report import InvalidAnswer, inconsistencies, render
 from skinr1.seven_point import CRITERIA
 from skinr1.taxonomy import Bucket
