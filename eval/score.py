@@ -15,10 +15,19 @@ from skinr1 import config
 from skinr1.cases import read_cases
 from skinr1.errors import UserError
 from skinr1.knowledge import Knowledge
-from skinr1.metrics import fairness_table, metrics_table, rationale, read_columns, read_outcomes, score, summary_table
+from skinr1.metrics import (
+    fairness_table,
+    forms,
+    metrics_table,
+    rationale,
+    read_columns,
+    read_outcomes,
+    score,
+    summary_table,
+)
 from skinr1.metrics.outcomes import PREDICTIONS
 from skinr1.metrics.statistics import RESAMPLES, SEED
-from skinr1.stage import write_atomic, write_manifest
+from skinr1.stage import read_manifest, write_atomic, write_manifest
 from skinr1.taxonomy import Taxonomy
 
 SCORES = "scores.json"
@@ -60,6 +69,12 @@ def readings(args: Arguments, taxonomy: Taxonomy) -> dict[str, rationale.Reading
     )
 
 
+def of_task(task: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """The ``task`` part of the scores: which of the numbers say something about what was asked."""
+    measured = [name for name in task["metrics"] if name in found]
+    return {"name": task["name"], "version": task["version"], "about": task["about"], "metrics": measured}
+
+
 def write_scores(args: Arguments) -> dict[str, Any]:
     """Scores the predictions, writes the folder and returns the scores."""
     taxonomy = Taxonomy.load(args.taxonomy)
@@ -68,7 +83,13 @@ def write_scores(args: Arguments) -> dict[str, Any]:
     columns = read_columns(args.predictions, taxonomy)
     read = readings(args, taxonomy)
     further = rationale.metrics(read) if read else ()
+    task = read_manifest(args.predictions)["config"].get("task")
+    if task:
+        further = (*further, *forms.metrics(read_outcomes(args.predictions, taxonomy), taxonomy))
     scores = score(columns, taxonomy, baseline, args.resamples, args.seed, validation, further)
+    if task:
+        scores["task"] = of_task(task, scores["metrics"])
+        scores["notes"].append(f"Task {task['name']}: only the metrics listed under `task` are of what was asked.")
     if read:
         sentences = sum(reading.sentences for reading in read.values())
         scores["rationale"] = {"sentences": sentences, "faults": rationale.faults(read)}
@@ -89,8 +110,12 @@ def main(argv: list[str] | None = None) -> None:
     args = config.parse(Arguments, argv, "score")
     scores = write_scores(args)
     console = Console()
-    console.print(summary_table({args.predictions.name: scores, "majority": scores["majority_class"]}))
-    console.print(metrics_table(scores))
+    if task := scores.get("task"):
+        console.print(f"{task['name']}: {task['about']}", highlight=False)
+        console.print(metrics_table({**scores, "metrics": {name: scores["metrics"][name] for name in task["metrics"]}}))
+    else:
+        console.print(summary_table({args.predictions.name: scores, "majority": scores["majority_class"]}))
+        console.print(metrics_table(scores))
     for attribute in scores["fairness"]:
         if len(attribute["groups"]) > 1:
             console.print(fairness_table(attribute))

@@ -17,6 +17,7 @@ MAX_PIXELS = 50_000_000
 MAX_ASPECT = 20
 PIXELS_PER_TOKEN_SIDE = 28
 
+_PNG = b"\x89PNG\r\n\x1a\n"
 _SCALE = f"Scale it to at most {MAX_PIXELS // 10**6} megapixels."
 _REPLACE = "Replace the file or remove its row."
 # Formats that need no external program and cannot start one.
@@ -138,6 +139,39 @@ def png_bytes(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(np.asarray(image.convert("RGB")), "RGB").save(buffer, "PNG", compress_level=6)
     return buffer.getvalue()
+
+
+def read_png(path: Path) -> bytes:
+    """A picture file as PNG bytes of its pixels alone, upright RGB, for a request.
+
+    A file that is just that, as every one that :func:`prepare` wrote, is passed on as it is: to decode and encode it
+    anew would give the same pixels and take most of a client's time.
+
+    Raises:
+        UserError: as :func:`load_image`.
+    """
+    data = path.read_bytes() if path.is_file() else b""
+    size = _plain_png_size(data)
+    if size is None:
+        return png_bytes(load_image(path))
+    _check_size(*size, str(path))
+    return data
+
+
+def _plain_png_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height of a whole PNG of 8-bit RGB that holds pixels and nothing else; None for any other bytes."""
+    kinds, at = [], len(_PNG)
+    while data.startswith(_PNG) and at < len(data):
+        length, kind = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8]
+        content, end = data[at + 4 : at + 8 + length], at + 12 + length
+        if zlib.crc32(content) != int.from_bytes(data[end - 4 : end]) or end > len(data):
+            return None
+        kinds.append(kind)
+        at = end
+    if kinds[:1] != [b"IHDR"] or kinds[-1] != b"IEND" or set(kinds[1:-1]) != {b"IDAT"}:
+        return None
+    width, height, *form = struct.unpack(">IIBBBBB", data[16:29])
+    return (width, height) if form == [8, 2, 0, 0, 0] else None
 
 
 def prepare(source_path: Path, target_path: Path, max_tokens: int) -> None:

@@ -166,7 +166,7 @@ def report_from_json(data: Any, taxonomy: Taxonomy) -> Report:
     return parse(f"{OPEN}stored{CLOSE}{json.dumps(data)}", taxonomy).report
 
 
-def _check_json(body: str) -> None:
+def check_json(body: str) -> None:
     """What pydantic's reader lets pass: a key twice, NaN. Raises InvalidAnswer."""
     try:
         jiter.from_json(body.encode(), allow_inf_nan=False, catch_duplicate_keys=True)
@@ -179,12 +179,12 @@ def _report(body: str) -> Report:
     try:
         report = Report.model_validate_json(body, strict=True)
     except ValidationError as error:
-        _check_json(body)  # first what is wrong with the text
+        check_json(body)  # first what is wrong with the text
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InvalidAnswer("schema", f"{where}: {first['msg']}") from None
     if body.count('"') != 2 * _strings(report):
-        _check_json(body)
+        check_json(body)
     return report
 
 

@@ -43,6 +43,8 @@ class Asked:
         found = manifest["config"]
         if any(name not in found for name in _SETTINGS):
             raise UserError("answers were not asked for by eval/predict.py", str(predictions), "Leave out --url.")
+        if "task" in found:
+            raise UserError(f"answers are to the task {found['task']['name']}", str(predictions), "Give reports.")
         if found["prompt_version"] != prompts.PROMPT_VERSION:
             versions = f"{predictions}: version {found['prompt_version']}, now {prompts.PROMPT_VERSION}"
             raise UserError("answers are to an older prompt", versions, "Predict again, then run the controls.")

@@ -1,7 +1,7 @@
 """Prediction rows x taxonomy -> Outcomes: what was true, what was said, and whether it was inside the contract.
 
-The text is read by :func:`skinr1.report.parse` and by nothing else. An invalid answer becomes an Outcome
-without an answer; it is never dropped, so it stays in every denominator.
+The text is read by :func:`skinr1.answer_forms.read_answer` (a report by :func:`skinr1.report.parse`) and by nothing
+else. An invalid answer becomes an Outcome without an answer; it is never dropped, so it stays in every denominator.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,9 +11,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from skinr1.answer_forms import Form, Step, read_answer
 from skinr1.concepts import concept
 from skinr1.errors import UserError
-from skinr1.report import Answer, InvalidAnswer, inconsistencies, parse
+from skinr1.report import Answer, InvalidAnswer, inconsistencies
 from skinr1.stage import read_jsonl, read_manifest
 from skinr1.taxonomy import Bucket, Taxonomy
 
@@ -48,6 +49,9 @@ class Prediction(BaseModel):
     image: str = ""
     text: str
     finish_reason: str = ""
+    form: Form = "report"
+    options: tuple[tuple[str, ...], ...] = ()
+    steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ def outcome(row: Prediction, taxonomy: Taxonomy) -> Outcome:
     for name in (*row.findings, *row.findings_absent):
         concept(name)
     try:
-        answer = parse(row.text, taxonomy)
+        answer = read_answer(row.form, row.text, taxonomy, row.options, row.steps)
     except InvalidAnswer as error:
         return Outcome(row, None, invalid=error)
     return Outcome(row, answer, faults=tuple(inconsistencies(answer.report, taxonomy)))

@@ -64,8 +64,8 @@ def metrics_table(content: Mapping[str, Any]) -> Table:
     for name, estimate in content["metrics"].items():
         cells = [name.replace("_", " "), str(estimate["n"]), show(estimate)]
         if paired:
-            difference = paired["metrics"][name]
-            cells.append(show(difference, "+.2f") + ("*" if difference["excludes_zero"] else " "))
+            difference = paired["metrics"].get(name)  # of the reasoning, or of a task's own answers, there is none
+            cells.append(show(difference, "+.2f") + ("*" if difference["excludes_zero"] else " ") if difference else "")
         table.add_row(*map(Text, cells))
     return table
 

@@ -15,6 +15,7 @@ from skinr1.taxonomy import Taxonomy
 
 RETRY_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 LONGEST_PAUSE = 20.0
+_COUNTS = ("prompt_tokens", "completion_tokens")
 # A model may write these; as input they would announce an image that does not exist. Barred as in training's rollouts.
 IMAGE_TOKENS = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
 
@@ -32,10 +33,14 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Completion:
-    """What came back. ``finish_reason`` is ``stop`` for a finished answer, ``length`` for one cut at max_tokens."""
+    """What came back. ``finish_reason`` is ``stop`` for a finished answer, ``length`` for one cut at max_tokens.
+
+    ``tokens`` are those of prompt and answer together; None where the server does not say.
+    """
 
     text: str
     finish_reason: str
+    tokens: int | None = None
 
 
 def data_url(png: bytes) -> str:
@@ -70,6 +75,7 @@ def request_body(
     images: Sequence[bytes],
     sampling: Sampling,
     taxonomy: Taxonomy,
+    response_format: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The JSON of one chat completion request.
 
@@ -77,6 +83,7 @@ def request_body(
         model: served name of the model or adapter.
         messages: as :func:`skinr1.prompts.messages` makes them.
         images: PNG bytes, one for each placeholder.
+        response_format: what is forced where sampling is structured; default: a report.
     """
     body: dict[str, Any] = {
         "model": model,
@@ -88,7 +95,7 @@ def request_body(
     if sampling.banned:
         body["logit_bias"] = {str(token): -100 for token in sampling.banned}
     if sampling.structured:
-        body["response_format"] = structural_tag(taxonomy)
+        body["response_format"] = structural_tag(taxonomy) if response_format is None else dict(response_format)
     return body
 
 
@@ -113,7 +120,7 @@ class AsyncClient:
         transport: httpx.AsyncBaseTransport | None = None,
         key: str | None = None,
     ):
-        self.url, self.attempts, self.pause = url.rstrip("/"), attempts, pause
+        self.url, self.attempts, self.pause, self._key = url.rstrip("/"), attempts, pause, key
         self._slots = asyncio.Semaphore(concurrency)
         limits = httpx.Limits(max_connections=concurrency)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -134,8 +141,9 @@ class AsyncClient:
             UserError: the server refuses the request, or still fails at the last attempt.
         """
         response = await self._send("POST", f"{self.url}/chat/completions", body)
-        choice = response.json()["choices"][0]
-        return Completion(choice["message"]["content"] or "", choice["finish_reason"])
+        content = response.json()
+        choice = content["choices"][0]
+        return Completion(choice["message"]["content"] or "", choice["finish_reason"], _tokens(content.get("usage")))
 
     async def models(self) -> list[str]:
         """Names the server answers to."""
@@ -168,11 +176,20 @@ class AsyncClient:
                     if response.is_success:
                         return response
                     fault, wait = _fault(response), retry_after(response)
+                    fault = (
+                        fault.replace(self._key, "[key]") if self._key else fault
+                    )  # some repeat what they were given
                     if response.status_code not in RETRY_STATUS:
                         raise UserError(fault, address, "Correct the request; the server will not take it as it is.")
                 if attempt < self.attempts:
                     await asyncio.sleep(min(LONGEST_PAUSE, max(wait, self.pause * 2 ** (attempt - 1))))
         raise UserError(f"{fault}, {self.attempts} times", address, "Is the server up? Start it with: skinr1 serve.")
+
+
+def _tokens(usage: Mapping[str, int] | None) -> int | None:
+    """Of prompt and answer; None where either count is missing."""
+    given = usage or {}
+    return sum(given[name] for name in _COUNTS) if all(name in given for name in _COUNTS) else None
 
 
 def _fault(response: httpx.Response) -> str:

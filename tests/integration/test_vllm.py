@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -22,6 +23,7 @@ import pytest
 from PIL import Image
 
 from skinr1 import client, prompts
+from skinr1.answer_forms import Form, form_tag, read_answer
 from skinr1.concepts import concepts
 from skinr1.errors import UserError
 from skinr1.images import png_bytes
@@ -123,7 +125,9 @@ def living(group: int) -> list[str]:
     return found
 
 
-def ask(server: Served, sampling: Sampling, count: int) -> list[Completion]:
+def ask(
+    server: Served, sampling: Sampling, count: int, response_format: dict[str, Any] | None = None
+) -> list[Completion]:
     rng = np.random.default_rng(0)
     images = [png_bytes(Image.fromarray(rng.integers(0, 255, (150, 190, 3), dtype=np.uint8))) for _ in range(count)]
     messages = prompts.messages(prompts.REPORT_QUESTION, 1)
@@ -134,7 +138,8 @@ def ask(server: Served, sampling: Sampling, count: int) -> list[Completion]:
             assert len(await client.image_tokens("untrained")) == 4
             drawn = [replace(sampling, seed=number) for number in range(count)]  # one seed would give one text
             asked = zip(images, drawn, strict=True)
-            bodies = [request_body("untrained", messages, [image], own, TAXONOMY) for image, own in asked]
+            how = (TAXONOMY, response_format)
+            bodies = [request_body("untrained", messages, [image], own, *how) for image, own in asked]
             return list(await asyncio.gather(*map(client.complete, bodies)))
 
     return asyncio.run(run())
@@ -146,6 +151,17 @@ def test_every_structured_answer_is_a_valid_report(server: Served) -> None:
     for answer in answers:
         parse(answer.text, TAXONOMY)
     assert len({answer.text for answer in answers}) > REQUESTS // 2
+
+
+@pytest.mark.parametrize("form", ["choice", "condition", "differential", "signs", "checklist"])
+def test_every_forced_answer_is_of_its_form(server: Served, form: Form) -> None:
+    options = tuple((node,) for node in TAXONOMY.leaves[:4])
+    sampling = Sampling(structured=True, max_tokens=LONGEST, temperature=1.0)
+    answers = ask(server, sampling, 4, form_tag(form, TAXONOMY, options))
+    assert {answer.finish_reason for answer in answers} == {"stop"}
+    for answer in answers:
+        assert read_answer(form, answer.text, TAXONOMY, options).report
+        assert answer.tokens is not None and answer.tokens > 0
 
 
 def test_raw_model_speaks_for_itself(server: Served) -> None:

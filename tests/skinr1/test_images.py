@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from skinr1.errors import UserError
-from skinr1.images import decode_image, fit, grid_size, load_image, prepare
+from skinr1.images import decode_image, fit, grid_size, load_image, png_bytes, prepare, read_png
 
 
 def encode(image: Image.Image, kind: str = "PNG", **options) -> bytes:
@@ -133,3 +133,54 @@ def test_prepare_strips_metadata_and_repeats_its_bytes(tmp_path: Path):
     assert data == (tmp_path / "b.png").read_bytes()
     assert {data[i : i + 4] for i in (12,)} == {b"IHDR"} and b"eXIf" not in data and b"tEXt" not in data
     assert not Image.open(tmp_path / "a.png").info
+
+
+def test_a_plain_png_is_passed_on_as_it_is(tmp_path):
+    prepare_from, prepared = tmp_path / "a.jpg", tmp_path / "a.png"
+    prepare_from.write_bytes(encode(picture(), "JPEG"))
+    prepare(prepare_from, prepared, 20)
+    assert read_png(prepared) == prepared.read_bytes() == png_bytes(load_image(prepared))
+    prepared.write_bytes(encode(picture(), compress_level=1))  # the same pixels, packed otherwise
+    assert read_png(prepared) == prepared.read_bytes() != png_bytes(load_image(prepared))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        encode(picture(), "JPEG"),
+        encode(picture().convert("RGBA")),
+        encode(picture().convert("L")),
+        encode(picture().convert("P")),
+        encode(picture(), dpi=(72, 72)),
+        encode(picture(), exif=b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x00\x00\x00\x00\x00"),
+        encode(picture()) + b"more",
+    ],
+    ids=["JPEG", "alpha", "grey", "palette", "resolution", "EXIF", "trailing bytes"],
+)
+def test_any_other_picture_is_encoded_anew(tmp_path, data):
+    (tmp_path / "a").write_bytes(data)
+    assert read_png(tmp_path / "a") == png_bytes(load_image(tmp_path / "a"))
+    assert read_png(tmp_path / "a") != data
+
+
+@settings(deadline=None)
+@given(st.integers(0, len(encode(picture())) - 1), st.integers(1, 255))
+def test_no_damaged_png_is_passed_on(tmp_path_factory, place, change):
+    path = tmp_path_factory.mktemp("damaged") / "a.png"
+    data = bytearray(encode(picture()))
+    whole = bytes(data)
+    data[place] ^= change
+    for damaged in (bytes(data), whole[:place]):
+        path.write_bytes(damaged)
+        try:
+            assert read_png(path) == png_bytes(load_image(path)) != damaged
+        except UserError:
+            pass
+
+
+def test_a_plain_png_of_a_wrong_size_is_refused(tmp_path):
+    (tmp_path / "a.png").write_bytes(encode(picture(64, 8)))
+    with pytest.raises(UserError, match="too small"):
+        read_png(tmp_path / "a.png")
+    with pytest.raises(UserError, match="not found"):
+        read_png(tmp_path / "b.png")

@@ -4,7 +4,8 @@ import io
 
 from rich.console import Console
 
-from skinr1.metrics import markdown_table, score, summary_table
+from skinr1.metrics import markdown_table, metrics_table, score, summary_table
+from skinr1.metrics.catalogue import mean
 from tests.skinr1.outcome_rows import BLUE, NEVUS, TREE, run
 
 
@@ -31,3 +32,14 @@ def test_markdown_table_holds_the_majority_every_model_and_the_paired_difference
     ]
     assert "| 0.500 [0." in lines[3] and "| 1.000 [" in lines[4] and "| +0.500 [+0." in lines[5]
     assert len({line.count("|") for line in lines}) == 1
+
+
+def test_metrics_of_one_run_alone_stand_beside_paired_ones():
+    """Of the reasoning, or of a task's answers, there is no paired difference."""
+    poor, good = (run(*[(NEVUS, NEVUS), (NEVUS, said)] * 10).columns for said in (BLUE, NEVUS))
+    alone = mean("alone", lambda seen: seen.right.astype(float))
+    found = score(good, TREE, ("sft", poor), resamples=100, further=(alone,))
+    console = Console(width=140, record=True, file=io.StringIO())
+    console.print(metrics_table(found))
+    lines = {line.split()[0]: line for line in console.export_text().splitlines() if line.split()}
+    assert "+0.50" in lines["top1"] and "1.00" in lines["alone"] and "+" not in lines["alone"]

@@ -1,0 +1,173 @@
+"""The questions of a task: a row for each case, or several, and the options that each one shows.
+
+- ``level``: for each level of the tree, the nodes of that level that occur among the labels.
+- ``block``: labels that exclude each other, balanced so that options alone tell nothing (:mod:`skinr1.questions`).
+- ``rivals``: the label and its rivals in the differential graph of the textbook, as far as they occur as labels.
+- ``path``: the nodes on the way to the label and no other, as Skin-R1's hierarchical benchmark has them.
+- ``paths``: the nodes on the ways to two labels that exclude each other; each is the truth of as many questions.
+- ``lineage``: as Skin-R1 draws them: some of the label's own way, the others at random.
+
+Names alone answer ``path`` and go far with ``lineage``: :mod:`skinr1.metrics.forms` says how far.
+"""
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from skinr1.cases import Case
+from skinr1.knowledge import Knowledge
+from skinr1.letters import LETTERS
+from skinr1.questions import Label, Options, option_sets
+from skinr1.tasks.asking import Item
+from skinr1.tasks.task import Task
+from skinr1.taxonomy import Taxonomy
+
+MOST_RIGHT = 3  # options of the label's own way that Skin-R1 shows at most
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A case that is not asked, or not at some level, and why."""
+
+    case_id: str
+    reason: str
+
+
+Found = tuple[list[Item], list[LeftOut]]
+
+
+def questions(
+    task: Task, cases: Sequence[Case], taxonomy: Taxonomy, seed: int, knowledge: Knowledge | None = None
+) -> Found:
+    """The questions about labelled cases, and the cases that are not asked.
+
+    The result depends on seed, case ids and labels, and not on the order of the cases.
+
+    Args:
+        knowledge: whose differential graph names the rivals; default: the embedded textbook's.
+    """
+    refused = [(case, task.data.refuses(case)) for case in cases]
+    left = [LeftOut(case.case_id, reason) for case, reason in refused if reason]
+    asked = [case for case, reason in refused if not reason]
+    if task.options is None:
+        return [Item(case.case_id, case) for case in asked], left
+    kind, size = task.options.kind, task.options.size
+    if kind == "level":
+        items, further = _levels(asked, taxonomy, seed)
+    elif kind == "rivals":
+        items, further = _rivals(asked, taxonomy, seed, knowledge or Knowledge.primer(taxonomy))
+    elif kind == "path":
+        items, further = _path(asked, taxonomy, seed)
+    elif kind == "lineage":
+        items, further = _lineage(asked, taxonomy, seed, size)
+    else:
+        items, further = _blocks(asked, taxonomy, seed, size if kind == "block" else 2)
+        if kind == "paths":
+            items = [Item(item.case_id, item.case, _both_ways(item.options, taxonomy, seed)) for item in items]
+    if task.form == "letter":
+        further += [LeftOut(item.case_id, "more options than letters") for item in items if _many(item)]
+        items = [item for item in items if not _many(item)]
+    return items, [*left, *further]
+
+
+def _many(item: Item) -> bool:
+    return len(item.options) > len(LETTERS)
+
+
+def _levels(cases: Sequence[Case], taxonomy: Taxonomy, seed: int) -> Found:
+    items, left = [], []
+    occurring: dict[int, set[str]] = {}
+    for case in cases:
+        for node in _above(case.diagnoses, taxonomy):
+            occurring.setdefault(taxonomy.node(node).depth, set()).add(node)
+    for case in cases:
+        for level in range(1, max(taxonomy.node(node).depth for node in case.diagnoses) + 1):
+            row_id = f"{case.case_id}#level-{level}"
+            if len(occurring[level]) < 2:
+                left.append(LeftOut(row_id, "one node at this level"))
+                continue
+            items.append(Item(row_id, case, _shuffled(_single(sorted(occurring[level])), seed, row_id)))
+    return items, left
+
+
+def _rivals(cases: Sequence[Case], taxonomy: Taxonomy, seed: int, knowledge: Knowledge) -> Found:
+    graph: dict[str, set[str]] = {}
+    for edge in knowledge.edges:
+        graph.setdefault(edge.diagnosis, set()).add(edge.rival)
+        graph.setdefault(edge.rival, set()).add(edge.diagnosis)
+    occurring = {node for case in cases for node in case.diagnoses}
+    items, left = [], []
+    for case in cases:
+        near = {rival for node in case.diagnoses for rival in graph.get(node, ())} & occurring
+        thought_of = {*case.diagnoses, *(node for node, _ in case.differential)}
+        rivals = [node for node in sorted(near) if not any(_related(node, other, taxonomy) for other in thought_of)]
+        if not rivals:
+            left.append(LeftOut(case.case_id, "no rival of the diagnosis occurs"))
+            continue
+        items.append(Item(case.case_id, case, _shuffled((case.diagnoses, *_single(rivals)), seed, case.case_id)))
+    return items, left
+
+
+def _path(cases: Sequence[Case], taxonomy: Taxonomy, seed: int) -> Found:
+    """A label of several nodes stands for its first, as in the published construction, which knows no such label."""
+    items, left = [], []
+    for case in cases:
+        way = taxonomy.path(case.diagnoses[0])
+        if len(way) < 2:
+            left.append(LeftOut(case.case_id, "the label is a top-level group"))
+            continue
+        items.append(Item(case.case_id, case, _shuffled(_single(way), seed, case.case_id)))
+    return items, left
+
+
+def _lineage(cases: Sequence[Case], taxonomy: Taxonomy, seed: int, size: int) -> Found:
+    """Skin-R1, ``RL_data_construct.py: sampling_options``: 1 to 3 nodes of the own way, uniformly, the others from the
+    ways of all cases of the same source.
+    """
+    ways: dict[str, set[str]] = {}
+    for case in cases:
+        ways.setdefault(case.source, set()).update(taxonomy.path(case.diagnoses[0]))
+    items, left = [], []
+    for case in cases:
+        way = taxonomy.path(case.diagnoses[0])
+        others = sorted(ways[case.source] - set(_above(case.diagnoses, taxonomy)))
+        chance = random.Random(f"lineage {seed}\t{case.case_id}")  # seeded by the text's SHA-512, not by its hash()
+        right = chance.sample(way, chance.randint(1, min(MOST_RIGHT, len(way), size - 1)))
+        if len(others) < size - len(right):
+            left.append(LeftOut(case.case_id, "too few other nodes in its source"))
+            continue
+        wrong = chance.sample(others, size - len(right))
+        items.append(Item(case.case_id, case, _shuffled(_single((*right, *wrong)), seed, case.case_id)))
+    return items, left
+
+
+def _blocks(cases: Sequence[Case], taxonomy: Taxonomy, seed: int, size: int) -> Found:
+    labels = {case.case_id: Label(case.diagnoses, tuple(node for node, _ in case.differential)) for case in cases}
+    sets = option_sets(labels, taxonomy, size, seed) if labels else {}
+    items = [Item(case.case_id, case, sets[case.case_id]) for case in cases if case.case_id in sets]
+    left = [LeftOut(case.case_id, "no block of labels has room") for case in cases if case.case_id not in sets]
+    return items, left
+
+
+def _both_ways(pair: Options, taxonomy: Taxonomy, seed: int) -> Options:
+    """The order is that of the pair, so that it is the same whichever of the two is the truth."""
+    nodes = sorted({part for label in pair for part in taxonomy.path(label[0])})
+    return _shuffled(_single(nodes), seed, "\t".join(nodes))
+
+
+def _single(nodes: Iterable[str]) -> Options:
+    return tuple((node,) for node in nodes)
+
+
+def _above(nodes: Iterable[str], taxonomy: Taxonomy) -> list[str]:
+    return [part for node in nodes for part in taxonomy.path(node)]
+
+
+def _related(one: str, other: str, taxonomy: Taxonomy) -> bool:
+    return one in taxonomy.path(other) or other in taxonomy.path(one)
+
+
+def _shuffled(options: Options, seed: int, name: str) -> Options:
+    listed = list(options)
+    random.Random(f"order {seed}\t{name}").shuffle(listed)
+    return tuple(listed)
