@@ -13,7 +13,7 @@ PRESETS: dict[str, dict[str, float]] = {
     # Of its ablation: the "standard" reward, right or wrong.
     "binary": {"format": 1.0, "exact": 1.0},
     # Ours. What a missed malignancy costs outweighs a level of the tree; a list is scored by a proper rule; reasoning
-    # that the report does not bear out, invented passages and padding cost.
+    # that the report does not bear out, passages invented or about something else, and padding cost.
     "safe": {
         "format": 1.0,
         "hierarchy": 0.75,
