@@ -58,7 +58,7 @@ demo: env  ## the whole pipeline on the embedded default; ends with a table and 
 	$(BIN)/skinr1 demo
 
 test: env  ## all tests that need no GPU
-	$(BIN)/python -m pytest -m "not gpu" -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not gpu" -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: env  ## style and types
 	$(BIN)/ruff check .

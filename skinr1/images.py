@@ -137,7 +137,7 @@ def fit(image: Image.Image, max_tokens: int, pixels_per_token_side: int = PIXELS
 def png_bytes(image: Image.Image) -> bytes:
     """PNG of the pixels alone: no EXIF, no text, no colour profile."""
     buffer = io.BytesIO()
-    Image.fromarray(np.asarray(image.convert("RGB")), "RGB").save(buffer, "PNG", compress_level=6)
+    Image.fromarray(np.asarray(image.convert("RGB")), "RGB").save(buffer, "PNG", compress_level=3)
     return buffer.getvalue()
 
 

@@ -97,5 +97,5 @@ class RenderSpec:
     def png(self) -> bytes:
         """The picture as PNG bytes, without metadata."""
         buffer = io.BytesIO()
-        self.image().save(buffer, "PNG", compress_level=6)
+        self.image().save(buffer, "PNG", compress_level=3)
         return buffer.getvalue()
