@@ -2,6 +2,7 @@
 
 import io
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,20 @@ def test_the_page_is_there_and_can_be_left_out(tmp_path: Path):
         assert page.status_code == 200 and "skinr1" in page.text
     with gateway(FakeVllm(), tmp_path) as address:
         assert httpx.get(f"{address}/page/").status_code == 404
+
+
+def test_what_the_page_stores_is_pixels_only(tmp_path: Path):
+    exif = Image.Exif()
+    exif[0x010E] = "secret place"
+    with gateway(FakeVllm(), tmp_path, page=True) as address:
+        send = partial(httpx.post, f"{address}/page/gradio_api/upload", timeout=60)
+        files = [("files", ("Jane Doe.jpg", photo(kind, exif=exif))) for kind in ("JPEG", "PNG")]
+        stored = [Path(path) for path in send(files=files).json()]
+        assert [path.name for path in stored] == ["image-1.png", "image-2.png"]
+        for path in stored:
+            assert not Image.open(path).getexif() and b"secret" not in path.read_bytes()
+        refused = send(files={"files": ("page.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>")})
+        assert refused.status_code == 400 and "drawing" in refused.json()["error"]["message"]
 
 
 def test_bounds_of_the_configuration():

@@ -7,7 +7,7 @@ from typing import Any
 import jiter
 from fastapi import Request
 from pydantic import ValidationError
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from skinr1.serving.envelope import MAX_IMAGES, ReportRequest
@@ -74,18 +74,28 @@ def first_fault(error: ValidationError) -> str:
     return f"{'.'.join(str(part) for part in first['loc']) or 'body'}: {first['msg']}"
 
 
-async def _form(request: Request) -> dict[str, Any]:
+async def read_form(request: Request) -> FormData:
+    """A form, its files in memory: an upload still has its metadata, which must not reach the disk.
+
+    Raises:
+        Refused: not readable, or too many files or fields.
+    """
+
     async def body() -> AsyncIterator[bytes]:
         yield await request.body()
 
     # mypy and Starlette disagree about async generators and iterators
     parser = MultiPartParser(request.headers, body(), max_files=MAX_IMAGES, max_fields=MAX_FIELDS)  # type: ignore[arg-type]
-    parser.spool_max_size = len(await request.body()) + 1  # an upload still has its metadata: never on the disk
+    parser.spool_max_size = len(await request.body()) + 1
     try:
-        form = await parser.parse()
+        return await parser.parse()
     except (MultiPartException, KeyError, UnicodeDecodeError) as error:
         message = error.message if isinstance(error, MultiPartException) else "no readable form"
         raise Refused(400, "form", f"{message} (at most {MAX_IMAGES} files and {MAX_FIELDS} fields)") from None
+
+
+async def _form(request: Request) -> dict[str, Any]:
+    form = await read_form(request)
     fields: dict[str, Any] = {}
     images: list[bytes] = []
     modalities: list[str] = []

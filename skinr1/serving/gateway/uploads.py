@@ -1,0 +1,67 @@
+"""Uploads of the page, cleaned on their way to Gradio, which writes them to the disk as it gets them."""
+
+import httpx
+from fastapi import Request
+from starlette.datastructures import UploadFile
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from skinr1.serving.gateway.bodies import read_form
+from skinr1.serving.gateway.faults import Refused
+from skinr1.serving.gateway.metrics import Metrics
+from skinr1.serving.gateway.pictures import clean_all
+
+
+class CleanUploads:
+    """Puts new PNGs of the pixels in the place of uploaded files, numbered in the place of their names.
+
+    So neither metadata (place, camera) nor a file name (of a patient, maybe) is ever stored. An upload that is no
+    picture as /v1/reports takes it is refused.
+
+    Args:
+        path: where Gradio takes uploads.
+        seconds: for decoding the pictures of one upload.
+    """
+
+    def __init__(self, app: ASGIApp, path: str, seconds: float, metrics: Metrics):
+        self.app, self.path, self.seconds, self.metrics = app, path, seconds, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != self.path:
+            await self.app(scope, receive, send)
+            return
+        try:
+            made = await self._cleaned(Request(scope, receive))
+        except Refused as refused:
+            self.metrics.refused.labels(refused.code).inc()
+            await refused.response()(scope, receive, send)
+            return
+        new = {name.lower().encode(): made.headers[name].encode() for name in ("Content-Type", "Content-Length")}
+        kept = [(name, value) for name, value in scope["headers"] if name not in new]
+        await self.app({**scope, "headers": [*kept, *new.items()]}, _once(made.read(), receive), send)
+
+    async def _cleaned(self, request: Request) -> httpx.Request:
+        form = await read_form(request)
+        given = [(name, await value.read()) for name, value in form.multi_items() if isinstance(value, UploadFile)]
+        pictures = await clean_all([data for _, data in given], self.seconds, None)
+        return httpx.Request(
+            "POST",
+            "http://page",
+            files=[
+                (name, (f"image-{number}.png", picture.png, "image/png"))
+                for number, ((name, _), picture) in enumerate(zip(given, pictures, strict=True), 1)
+            ],
+        )
+
+
+def _once(body: bytes, then: Receive) -> Receive:
+    """Gives the body first, and then what comes."""
+    given = False
+
+    async def receive() -> Message:
+        nonlocal given
+        if given:
+            return await then()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
