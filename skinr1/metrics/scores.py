@@ -96,6 +96,7 @@ def score(
         if morphology.annotated(columns).any()
         else None,
         "rationale": None,
+        "tone_from_pixels": None,
         "sample_size": [{"difference": d, "discordant": 0.2, "cases": cases_needed(d, 0.2)} for d in DIFFERENCES],
         "notes": sections.notes(seen, validation is not None),
     }
