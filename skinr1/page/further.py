@@ -34,7 +34,7 @@ def _uncertain(run: Run) -> Section | None:
     if ranked := found.get("plackett_luce"):
         text.append(
             f"Plackett-Luce: the same, but the truth is drawn from the rankings of the readers of {ranked['cases']} "
-            f"cases and not from weights; {ranked['left_out']} cases are left out: too many labels are tied, or none named."
+            f"cases and not from weights; left out for too many tied labels or none: {ranked['left_out']} cases."
         )
         title, trust = "Score by reliability, Plackett-Luce", "times each reader is counted"
         plots += _by_trust("plackett-luce", title, ranked["reliability"], "repeats", trust)

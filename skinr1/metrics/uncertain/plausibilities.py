@@ -103,7 +103,7 @@ def _full_orders(
 def _tied(
     block: list[int], behind: float, weights: Array, count: int, generator: np.random.Generator
 ) -> NDArray[np.intp]:
-    """(count, tied) orders of tied labels, drawn by the Plackett-Luce likelihood of coming before all that is behind."""
+    """(count, tied) orders of tied labels, drawn by their Plackett-Luce likelihood before all that is behind."""
     if len(block) == 1:
         return np.full((count, 1), block[0], dtype=np.intp)
     orders = np.array(list(permutations(block)), dtype=np.intp)
