@@ -154,7 +154,7 @@ def score_all(args: Arguments) -> None:
 
 def control(args: Arguments, weights: Path) -> None:
     """Asks the last model again without its pictures and with others; what was asked before is not asked twice."""
-    import controls  # with the models' libraries, which nothing else here needs
+    import controls  # slow: it brings the models' libraries
 
     options = ["--run", str(args.run), "--model", MODELS[-1], "--weights", str(weights), "--dtype", args.dtype]
     options += ["--max_model_len", str(args.max_model_len), "--seed", str(args.seed)]
