@@ -1,6 +1,6 @@
 """Metrics x cases -> numbers with intervals; two runs -> paired differences."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -133,18 +133,55 @@ def estimate_of(metric: Metric, value: float, samples: Array, n: int, patients: 
     return Estimate(kept, number(low_high[0]), number(low_high[1]), n, method)
 
 
+@dataclass(frozen=True)
+class Resampled:
+    """The metrics of a run over all its cases, and over draws of its patients: all that intervals are made of.
+
+    Attributes:
+        point: metric -> value over all cases, NaN where undefined.
+        samples: metric -> (resamples,) values.
+        sizes: metric -> cases and patients that it concerns.
+    """
+
+    metrics: tuple[Metric, ...]
+    point: Mapping[str, float]
+    samples: Mapping[str, Array]
+    sizes: Mapping[str, tuple[int, int]]
+
+    def estimates(self) -> dict[str, Estimate]:
+        """Name -> estimate, in the order of the metrics."""
+        return {
+            metric.name: estimate_of(
+                metric, self.point[metric.name], self.samples[metric.name], *self.sizes[metric.name]
+            )
+            for metric in self.metrics
+        }
+
+    def minus(self, other: "Resampled") -> dict[str, Estimate]:
+        """Name -> difference of the metrics that both have; the two runs have answered the same cases."""
+        return {metric.name: self._difference(metric.name, other) for metric in other.metrics}
+
+    def _difference(self, name: str, other: "Resampled") -> Estimate:
+        n, patients = self.sizes[name]
+        value = number(self.point[name] - other.point[name])
+        enough = value is not None and patients >= 2
+        found = percentile_interval(self.samples[name] - other.samples[name]) if enough else None
+        low, high = (number(found[0]), number(found[1])) if found else (None, None)
+        return Estimate(value, low, high, n, "bootstrap" if found else "none")
+
+
+def resampled(metrics: Sequence[Metric], seen: Seen, resamples: int = RESAMPLES, seed: int = SEED) -> Resampled:
+    """All metrics over the same resamples of patients."""
+    found = blocks(metrics, seen)
+    sizes = {metric.name: (block.n, block.patients) for block in found for metric in block.metrics}
+    return Resampled(tuple(metrics), values(found), draws(found, seen.columns.patients, resamples, seed), sizes)
+
+
 def estimates(
     metrics: Sequence[Metric], seen: Seen, resamples: int = RESAMPLES, seed: int = SEED
 ) -> dict[str, Estimate]:
     """Name -> estimate, in the order of the metrics, all over the same resamples of patients."""
-    found = blocks(metrics, seen)
-    point, samples = values(found), draws(found, seen.columns.patients, resamples, seed)
-    made = {
-        metric.name: estimate_of(metric, point[metric.name], samples[metric.name], block.n, block.patients)
-        for block in found
-        for metric in block.metrics
-    }
-    return {metric.name: made[metric.name] for metric in metrics}
+    return resampled(metrics, seen, resamples, seed).estimates()
 
 
 def paired_differences(
@@ -156,20 +193,7 @@ def paired_differences(
         UserError: a case is in only one run, or the runs disagree about its truth or patient.
     """
     check_same_cases(ours.columns, theirs.columns)
-    one, other = blocks(metrics, ours), blocks(metrics, theirs)
-    patients = ours.columns.patients
-    points = values(one), values(other)
-    samples = draws(one, patients, resamples, seed), draws(other, patients, resamples, seed)
-    made = {}
-    for block in one:
-        for metric in block.metrics:
-            name = metric.name
-            value = number(points[0][name] - points[1][name])
-            enough = value is not None and block.patients >= 2
-            found = percentile_interval(samples[0][name] - samples[1][name]) if enough else None
-            low, high = (number(found[0]), number(found[1])) if found else (None, None)
-            made[name] = Estimate(value, low, high, block.n, "bootstrap" if found else "none")
-    return {metric.name: made[metric.name] for metric in metrics}
+    return resampled(metrics, ours, resamples, seed).minus(resampled(metrics, theirs, resamples, seed))
 
 
 def check_same_cases(ours: Columns, theirs: Columns) -> None:

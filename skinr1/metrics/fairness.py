@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from skinr1.metrics.catalogue import GROUP_METRICS, HIERARCHICAL_F, SENSITIVITY, SPECIFICITY, TOP1, Metric, Seen
 from skinr1.metrics.columns import UNKNOWN, Coded
 from skinr1.metrics.estimate import Block, Estimate, beside, drawn_values, estimate_of, number, values
-from skinr1.metrics.statistics import RESAMPLES, SEED, Array, drawn_sums, percentile_interval, weights, wilson_interval
+from skinr1.metrics.statistics import RESAMPLES, SEED, Array, counts, drawn_sums, percentile_interval, wilson_interval
 
 MINIMUM = 20
 
@@ -159,9 +159,9 @@ def _drawn(
     groups = _groups(seen, attribute, metrics)
     tables = {group.name: beside(group.blocks) for group in groups}
     pieces: dict[str, dict[str, list[Array]]] = {group.name: {} for group in groups}
-    for piece in weights(seen.columns.patients, resamples, seed):
+    for piece in counts(seen.columns.patients, resamples, seed):
         for group in groups:
-            totals = drawn_sums(tables[group.name], piece[group.rows])
+            totals = drawn_sums(tables[group.name], piece[group.rows].astype(np.float64))
             for name, drawn in drawn_values(group.blocks, totals).items():
                 pieces[group.name].setdefault(name, []).append(drawn)
     return groups, {g: {m: np.concatenate(parts) for m, parts in of.items()} for g, of in pieces.items()}
