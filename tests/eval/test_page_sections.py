@@ -164,12 +164,21 @@ def test_interpretation_shows_verdicts_and_numbers(tmp_path) -> None:
                       "random_deletion": [-1, -3],
                       "insertion": [-4, -1], "random_insertion": [-4, -1], "log_probability": -1}],
             "not_said": [{"case_id": "c2", "word": "scale"}], "words": "Of 1 map, faithful: 1"}  # fmt: skip
+    row = heat["rows"][0]
+    row["rollout"] = row | {"heat": [[0.5, 1.5]], "verdict": "not faithful, do not read it"}
     found = interpretation({"m": {"tcav": tcav, "heat": heat}}, {"m": tmp_path})
     concepts, maps = found.parts
     assert "called a finding 1 times of 20" in " ".join(concepts.text)
     assert concepts.plots[0].words == "scale: more probable with it; 1 sign: not told apart by the vision tower."
     assert [row[0] for row in concepts.plots[0].table.rows] == ["scale", "crust"]
     assert maps.pictures[0].address is None and "c2 does not say" in maps.points[0]
+    assert (
+        "not faithful, do not read it" in maps.pictures[1].words and "1.5 times an even share" in maps.pictures[1].words
+    )
+    assert "most attended first" in str(maps.plots[0].table)
+    del row["rollout"]  # a map of an earlier version
+    (_, maps) = interpretation({"m": {"tcav": tcav, "heat": heat}}, {"m": tmp_path}).parts
+    assert len(maps.pictures) == 1 and "most attended first" not in str(maps.plots[0].table)
 
 
 def test_controls_show_the_verdict_first_then_differences_places_and_sources() -> None:
