@@ -16,9 +16,10 @@ from skinr1.metrics.statistics import (
     Array,
     Sums,
     cluster_sums,
+    distinct,
     drawn_sums,
+    over_draws,
     percentile_interval,
-    weights,
     wilson_interval,
 )
 
@@ -74,7 +75,7 @@ def blocks(metrics: Sequence[Metric], seen: Seen) -> list[Block]:
 def _block(metrics: tuple[Metric, ...], counted: Counted, columns: Columns) -> Block:
     clusters = columns.cluster.codes
     sums = cluster_sums(counted.sums, clusters, columns.patients)
-    patients = len(np.unique(clusters[counted.cases]))
+    patients = distinct(clusters[counted.cases], columns.patients)
     return Block(metrics, sums, patients, int(counted.cases.sum()), np.asarray(sums.sum(axis=0)).ravel())
 
 
@@ -92,12 +93,15 @@ def draws(found: Sequence[Block], clusters: int, resamples: int, seed: int) -> d
     """Metric -> (resamples,) values, all over the same draws of patients."""
     sides = [side for kind in (False, True) if (side := [b for b in found if sparse.issparse(b.sums) == kind])]
     tables = [beside(side) for side in sides]
-    pieces: dict[str, list[Array]] = {}
-    for piece in weights(clusters, resamples, seed):
+
+    def values_of(piece: NDArray[np.uint8]) -> dict[str, Array]:
+        wide, found = piece.astype(np.float64), dict[str, Array]()
         for side, table in zip(sides, tables, strict=True):
-            for name, drawn in drawn_values(side, drawn_sums(table, piece)).items():
-                pieces.setdefault(name, []).append(drawn)
-    return {name: np.concatenate(parts) for name, parts in pieces.items()}
+            found |= drawn_values(side, drawn_sums(table, wide))
+        return found
+
+    drawn = over_draws(values_of, clusters, resamples, seed)
+    return {name: np.concatenate([part[name] for part in drawn]) for name in drawn[0]}
 
 
 def beside(side: Sequence[Block]) -> Sums:

@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 from skinr1.metrics.catalogue import GROUP_METRICS, HIERARCHICAL_F, SENSITIVITY, SPECIFICITY, TOP1, Metric, Seen
 from skinr1.metrics.columns import UNKNOWN, Coded
 from skinr1.metrics.estimate import Block, Estimate, beside, drawn_values, estimate_of, number, values
-from skinr1.metrics.statistics import RESAMPLES, SEED, Array, counts, drawn_sums, percentile_interval, wilson_interval
+from skinr1.metrics.statistics import (
+    RESAMPLES,
+    SEED,
+    Array,
+    distinct,
+    drawn_sums,
+    over_draws,
+    percentile_interval,
+    wilson_interval,
+)
 
 MINIMUM = 20
 
@@ -158,20 +167,22 @@ def _drawn(
     """The groups, unknown last, and group -> metric -> (resamples,): all groups over the same draws of patients."""
     groups = _groups(seen, attribute, metrics)
     tables = {group.name: beside(group.blocks) for group in groups}
-    pieces: dict[str, dict[str, list[Array]]] = {group.name: {} for group in groups}
-    for piece in counts(seen.columns.patients, resamples, seed):
-        for group in groups:
-            totals = drawn_sums(tables[group.name], piece[group.rows].astype(np.float64))
-            for name, drawn in drawn_values(group.blocks, totals).items():
-                pieces[group.name].setdefault(name, []).append(drawn)
-    return groups, {g: {m: np.concatenate(parts) for m, parts in of.items()} for g, of in pieces.items()}
+
+    def values_of(piece: NDArray[np.uint8]) -> dict[str, dict[str, Array]]:
+        return {
+            group.name: drawn_values(group.blocks, drawn_sums(tables[group.name], piece[group.rows].astype(np.float64)))
+            for group in groups
+        }
+
+    drawn = over_draws(values_of, seen.columns.patients, resamples, seed)
+    return groups, {g: {m: np.concatenate([part[g][m] for part in drawn]) for m in of} for g, of in drawn[0].items()}
 
 
 def _groups(seen: Seen, attribute: Coded, metrics: Sequence[Metric]) -> list[Group]:
-    counted = {id(metric.statistics): metric.statistics(seen) for metric in metrics}
     shared: dict[int, list[Metric]] = {}
     for metric in metrics:
         shared.setdefault(id(metric.statistics), []).append(metric)
+    counted = {key: seen.counted(of[0].statistics) for key, of in shared.items()}
     order = np.argsort(attribute.codes, kind="stable")
     edges = np.searchsorted(attribute.codes[order], np.arange(len(attribute.values) + 1))
     found = []
@@ -184,7 +195,7 @@ def _groups(seen: Seen, attribute: Coded, metrics: Sequence[Metric]) -> list[Gro
         for key, of in shared.items():
             has = counted[key].cases[cases]
             sums = _summed(np.asarray(counted[key].sums)[cases], cluster, len(rows))
-            patients = len(np.unique(cluster[has]))
+            patients = distinct(cluster[has], len(rows))
             made.append(Block(tuple(of), sums, patients, int(has.sum()), sums.sum(axis=0)))
         found.append(Group(str(name), len(cases), rows.astype(np.int64), tuple(made)))
     return sorted(found, key=lambda group: (group.name == UNKNOWN, group.name))

@@ -11,7 +11,7 @@ from skinr1.metrics.catalogue import Metric, Seen, confidences, mean
 from skinr1.metrics.columns import RANKS, Columns
 from skinr1.metrics.estimate import estimates, number
 from skinr1.metrics.statistics import Array
-from skinr1.metrics.tree import NONE
+from skinr1.metrics.tree import NONE, Nodes
 from skinr1.metrics.uncertain.plausibilities import RELIABILITIES
 from skinr1.metrics.uncertain.ranked import REPEATS, Ranked
 from skinr1.metrics.uncertain.readers import left_out
@@ -29,16 +29,21 @@ def calibration(seen: Seen, validation: Seen | None, taxonomy: Taxonomy, seed: i
     return {
         "bins": reliability.reliability(given, seen.right, seen.silent),
         "risk_coverage": selective.risk_coverage(np.asarray(confidences(seen).sums.sum(axis=0)).ravel()),
-        "backoff": [_backed_off(seen, threshold) for threshold in THRESHOLDS],
+        "backoff": _backed_off(seen),
         "temperature": _temperature(seen, validation) if validation else None,
         "conformal": _conformal(seen, validation, len(taxonomy.diagnoses), seed) if validation else None,
     }
 
 
-def _backed_off(seen: Seen, threshold: float) -> dict[str, Any]:
+def _backed_off(seen: Seen) -> list[dict[str, Any]]:
+    columns = seen.columns
+    nodes = backoff.backed_off(columns.ranking, columns.probability, seen.tree, THRESHOLDS)
+    return [_at_threshold(seen, node, threshold) for node, threshold in zip(nodes, THRESHOLDS, strict=True)]
+
+
+def _at_threshold(seen: Seen, node: Nodes, threshold: float) -> dict[str, Any]:
     """Shares of all cases: answered at some level, and right (the node lies on a true path, or below its end)."""
-    tree, columns = seen.tree, seen.columns
-    node = backoff.backed_off(columns.ranking, columns.probability, tree, threshold)
+    tree = seen.tree
     right = np.zeros(len(node), dtype=bool)
     for truth in seen.placed.truths.T:
         right |= tree.covers(truth, node) | tree.covers(node, truth)
@@ -120,10 +125,8 @@ def uncertain(seen: Seen, resamples: int, seed: int) -> dict[str, Any] | None:
     if not len(cases) and ranked is None:
         return None
     part = Seen(seen.columns.take(cases), seen.tree)
-    rows = [
-        {"readers": worth, **_adjusted(part.met.adjusted(worth, TOPS, seed), part, resamples, seed)}
-        for worth in (RELIABILITIES if len(cases) else ())
-    ]
+    made = {worth: part.met.adjusted(worth, TOPS, seed) for worth in (RELIABILITIES if len(cases) else ())}
+    rows = _adjusted("readers", made, part, resamples, seed)
     return {
         "cases": len(cases),
         "reliability": rows,
@@ -138,17 +141,24 @@ def _plackett_luce(seen: Seen, resamples: int, seed: int) -> dict[str, Any] | No
         return None
     ranked = Ranked(seen.columns, seen.tree)
     part = Seen(ranked.columns, seen.tree)
-    rows = [
-        {"repeats": repeats, **_adjusted(ranked.adjusted(repeats, TOPS, seed), part, resamples, seed)}
-        for repeats in (REPEATS if len(ranked.cases) else ())
-    ]
+    made = {repeats: ranked.adjusted(repeats, TOPS, seed) for repeats in (REPEATS if len(ranked.cases) else ())}
+    rows = _adjusted("repeats", made, part, resamples, seed)
     return {"cases": len(ranked.cases), "left_out": ranked.left_out, "reliability": rows}
 
 
-def _adjusted(found: Mapping[str, Array], part: Seen, resamples: int, seed: int) -> dict[str, Any]:
-    """Means over cases with their intervals."""
-    metrics: list[Metric] = [mean(name, lambda _, of=of: of) for name, of in found.items()]  # type: ignore[misc]
-    return {name: asdict(estimate) for name, estimate in estimates(metrics, part, resamples, seed).items()}
+def _adjusted(
+    trust: str, made: Mapping[int, Mapping[str, Array]], part: Seen, resamples: int, seed: int
+) -> list[dict[str, Any]]:
+    """Means over cases with their intervals, a row for each of ``trust``, all over the same draws."""
+    metrics: list[Metric] = [
+        mean(f"{worth} {name}", lambda _, of=of: of)  # type: ignore[misc]
+        for worth, scores in made.items()
+        for name, of in scores.items()
+    ]
+    found = estimates(metrics, part, resamples, seed) if metrics else {}
+    return [
+        {trust: worth, **{name: asdict(found[f"{worth} {name}"]) for name in scores}} for worth, scores in made.items()
+    ]
 
 
 def _agreement(seen: Seen, readers: list[list[tuple[float, float]]]) -> dict[str, Any] | None:

@@ -4,16 +4,19 @@ Every metric is a function of sums over cases, so one matrix product resamples t
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from statistics import NormalDist
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 Array: TypeAlias = NDArray[np.float64]
+Result = TypeVar("Result")
 Sums: TypeAlias = Array | sparse.csr_array  # (rows, k); sparse where each row has few of many columns
 
 RESAMPLES = 2000
@@ -61,6 +64,17 @@ def _held(clusters: int, resamples: int, seed: int, at_once: int) -> tuple[NDArr
     return tuple(_drawn(clusters, resamples, seed, at_once))
 
 
+def over_draws(
+    work: Callable[[NDArray[np.uint8]], Result], clusters: int, resamples: int = RESAMPLES, seed: int = SEED
+) -> list[Result]:
+    """What ``work`` makes of each piece of :func:`counts`, in their order; pieces that are held go to all cores."""
+    pieces = counts(clusters, resamples, seed)
+    if not isinstance(pieces, tuple) or len(pieces) == 1:
+        return [work(piece) for piece in pieces]
+    with ThreadPoolExecutor(min(len(pieces), os.cpu_count() or 1)) as pool:
+        return list(pool.map(work, pieces))
+
+
 def weights(clusters: int, resamples: int = RESAMPLES, seed: int = SEED) -> Iterator[Array]:
     """:func:`counts` as numbers to multiply with, piece by piece."""
     yield from (piece.astype(np.float64) for piece in counts(clusters, resamples, seed))
@@ -69,6 +83,11 @@ def weights(clusters: int, resamples: int = RESAMPLES, seed: int = SEED) -> Iter
 def drawn_sums(sums: Sums, piece: Array) -> Array:
     """Totals of one piece of :func:`weights`: (clusters, k) -> (draws, k)."""
     return np.ascontiguousarray(np.asarray(sums.T @ piece).T)
+
+
+def distinct(codes: NDArray[np.integer], count: int) -> int:
+    """How many of the numbers below ``count`` occur."""
+    return int(np.count_nonzero(np.bincount(codes, minlength=count)))
 
 
 def percentile_interval(samples: Array, level: float = LEVEL) -> tuple[float, float] | None:
