@@ -181,7 +181,7 @@ def summary(found: Sequence[Mapping[Method, Estimate]], unreadable: int = 0) -> 
         found: the estimates of each image that could be read.
         unreadable: how many could not.
     """
-    bins = {
+    bins: dict[str, list[int | None]] = {
         method: [None if (ita := image[method].ita) is None else bin_of(ita) for image in found] for method in METHODS
     }
     return {

@@ -75,13 +75,8 @@ def over_draws(
         return list(pool.map(work, pieces))
 
 
-def weights(clusters: int, resamples: int = RESAMPLES, seed: int = SEED) -> Iterator[Array]:
-    """:func:`counts` as numbers to multiply with, piece by piece."""
-    yield from (piece.astype(np.float64) for piece in counts(clusters, resamples, seed))
-
-
 def drawn_sums(sums: Sums, piece: Array) -> Array:
-    """Totals of one piece of :func:`weights`: (clusters, k) -> (draws, k)."""
+    """Totals of one piece of :func:`counts`, made floats: (clusters, k) -> (draws, k)."""
     return np.ascontiguousarray(np.asarray(sums.T @ piece).T)
 
 
