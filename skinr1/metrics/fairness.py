@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 
 from skinr1.metrics.catalogue import GROUP_METRICS, HIERARCHICAL_F, SENSITIVITY, SPECIFICITY, TOP1, Metric, Seen
 from skinr1.metrics.columns import UNKNOWN, Coded
-from skinr1.metrics.estimate import Block, Estimate, beside, drawn_values, estimate_of, number, values
+from skinr1.metrics.estimate import Block, Estimate, Table, estimate_of, number, values
 from skinr1.metrics.statistics import (
     RESAMPLES,
     SEED,
     Array,
     distinct,
-    drawn_sums,
     over_draws,
     percentile_interval,
     wilson_interval,
@@ -34,13 +33,13 @@ class Group:
 
     Attributes:
         rows: (patients of the group,) their numbers among all patients.
-        blocks: sums over those patients only.
+        table: sums over those patients only.
     """
 
     name: str
     n: int
     rows: NDArray[np.int64]
-    blocks: tuple[Block, ...]
+    table: Table
 
 
 def by_group(
@@ -166,13 +165,9 @@ def _drawn(
 ) -> tuple[list[Group], dict[str, dict[str, Array]]]:
     """The groups, unknown last, and group -> metric -> (resamples,): all groups over the same draws of patients."""
     groups = _groups(seen, attribute, metrics)
-    tables = {group.name: beside(group.blocks) for group in groups}
 
     def values_of(piece: NDArray[np.uint8]) -> dict[str, dict[str, Array]]:
-        return {
-            group.name: drawn_values(group.blocks, drawn_sums(tables[group.name], piece[group.rows].astype(np.float64)))
-            for group in groups
-        }
+        return {group.name: group.table.drawn(piece[group.rows].astype(np.float64)) for group in groups}
 
     drawn = over_draws(values_of, seen.columns.patients, resamples, seed)
     return groups, {g: {m: np.concatenate([part[g][m] for part in drawn]) for m in of} for g, of in drawn[0].items()}
@@ -191,13 +186,13 @@ def _groups(seen: Seen, attribute: Coded, metrics: Sequence[Metric]) -> list[Gro
         if not len(cases):
             continue
         rows, cluster = np.unique(seen.columns.cluster.codes[cases], return_inverse=True)
-        made = []
+        blocks, sums = [], []
         for key, of in shared.items():
             has = counted[key].cases[cases]
-            sums = _summed(np.asarray(counted[key].sums)[cases], cluster, len(rows))
+            sums.append(_summed(np.asarray(counted[key].sums)[cases], cluster, len(rows)))
             patients = distinct(cluster[has], len(rows))
-            made.append(Block(tuple(of), sums, patients, int(has.sum()), sums.sum(axis=0)))
-        found.append(Group(str(name), len(cases), rows.astype(np.int64), tuple(made)))
+            blocks.append(Block(tuple(of), patients, int(has.sum()), sums[-1].sum(axis=0)))
+        found.append(Group(str(name), len(cases), rows.astype(np.int64), Table.of(blocks, sums)))
     return sorted(found, key=lambda group: (group.name == UNKNOWN, group.name))
 
 
@@ -206,10 +201,10 @@ def _summed(table: Array, cluster: NDArray[np.int64], count: int) -> Array:
 
 
 def _estimates(group: Group, samples: Mapping[str, Array]) -> dict[str, Estimate]:
-    point = values(group.blocks)
+    point = values([group.table])
     return {
         metric.name: estimate_of(metric, point[metric.name], samples[metric.name], block.n, block.patients)
-        for block in group.blocks
+        for block in group.table.blocks
         for metric in block.metrics
     }
 
