@@ -14,6 +14,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 Array: TypeAlias = NDArray[np.float64]
 Result = TypeVar("Result")
@@ -71,7 +72,9 @@ def over_draws(
     pieces = counts(clusters, resamples, seed)
     if not isinstance(pieces, tuple) or len(pieces) == 1:
         return [work(piece) for piece in pieces]
-    with ThreadPoolExecutor(min(len(pieces), os.cpu_count() or 1)) as pool:
+    cores = min(len(pieces), os.cpu_count() or 1)
+    # each product on one core: threads of BLAS below ours would wait for one another
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores) as pool:
         return list(pool.map(work, pieces))
 
 
