@@ -22,9 +22,9 @@ def built(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The cases folder as `skinr1 demo` makes it."""
     folder = tmp_path_factory.mktemp("uda1") / "cases"
     raw, config = folder / "unsplit", f"--config={RECIPE / 'cases.yaml'}"
-    options = [config, f"--path={shared_data / 'isic_uda1'}", f"--output={raw}", "--seed=17"]
+    options = [config, f"--path={shared_data / 'isic_uda1'}", f"--output={raw}", "--seed=17", "--workers=1"]
     cases.build(parse(cases.CasesConfig, options, prog="cases"), progress=False)
-    options = [f"--config={RECIPE / 'splits.yaml'}", f"--cases={raw}", f"--output={folder}", "--seed=17"]
+    options = [f"--config={RECIPE / 'splits.yaml'}", f"--cases={raw}", f"--output={folder}", "--seed=17", "--workers=1"]
     splits.build(parse(splits.SplitsConfig, options, prog="splits"), progress=False)
     return folder
 
