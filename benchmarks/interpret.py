@@ -21,6 +21,7 @@ from rich.table import Table
 
 from skinr1 import prompts, tiny
 from skinr1.interpret import occlusion, tcav
+from skinr1.interpret.rollout import rollout_map
 from skinr1.interpret.scorer import Phrase, Scorer
 
 SIDE = 112
@@ -94,9 +95,12 @@ def accuracy(scorer: Scorer, shown: Sequence[Shown]) -> float:
     return float(np.mean([max(scores, key=lambda name: scores[name][at]) == one.name for at, one in enumerate(shown)]))
 
 
-def maps(scorer: Scorer, shown: Sequence[Shown]) -> tuple[float, float, float]:
-    """Share of maps whose hottest cell touches the patch, the same of a random cell, and share of faithful maps."""
-    hits, chances, faithful = [], [], []
+def maps(scorer: Scorer, shown: Sequence[Shown]) -> dict[str, str]:
+    """For occlusion and attention rollout: share of maps whose hottest cell touches the patch, the same of a random
+    cell, and share of faithful maps."""
+    hits: dict[str, list[bool]] = {"occlusion": [], "rollout": []}
+    faithful: dict[str, list[bool]] = {"occlusion": [], "rollout": []}
+    chances = []
     for one in track([one for one in shown if COLOURS[one.name]], description="heat maps"):
         rows, columns, side = scorer.grid(one.picture)
         seen = one.picture.resize((columns * side, rows * side))
@@ -108,17 +112,25 @@ def maps(scorer: Scorer, shown: Sequence[Shown]) -> tuple[float, float, float]:
             variants = [[occlusion.hide(seen, mask, side)] for mask in masks]
             return scorer.log_probabilities(QUESTION, variants, phrase(one.name))
 
-        _, heat = occlusion.heat_map(score, (rows, columns))
         places = [
             (row * side < (one.corner[0] + PATCH) * scale and (row + 1) * side > one.corner[0] * scale)
             and (column * side < (one.corner[1] + PATCH) * scale and (column + 1) * side > one.corner[1] * scale)
             for row in range(rows)
             for column in range(columns)
         ]
-        hits.append(places[int(heat.argmax())])
         chances.append(np.mean(places))
-        faithful.append(occlusion.faithfulness(score, heat).faithful and heat.max() >= occlusion.LEAST)
-    return float(np.mean(hits)), float(np.mean(chances)), float(np.mean(faithful))
+        _, heat = occlusion.heat_map(score, (rows, columns))
+        found = {"occlusion": heat, "rollout": rollout_map(scorer, QUESTION, [seen], phrase(one.name))}
+        random = occlusion.by_chance(score, (rows, columns))
+        for name, made in found.items():
+            hits[name].append(places[int(made.argmax())])
+            test = occlusion.faithfulness(score, made, random)
+            faithful[name].append(test.faithful and heat.max() >= occlusion.LEAST)
+    told = {
+        f"hottest cell on the patch, {name}": f"{np.mean(found):.2f} (a random cell: {np.mean(chances):.2f})"
+        for name, found in hits.items()
+    }
+    return told | {f"faithful maps, {name}": f"{np.mean(found):.2f}" for name, found in faithful.items()}
 
 
 def concepts(scorer: Scorer, pool: Sequence[Shown], tested: Sequence[Shown]) -> dict[str, str]:
@@ -149,12 +161,7 @@ def main() -> None:
     for steps in (0, args.steps):
         if steps:
             train(scorer, steps)
-        hit, chance, faithful = maps(scorer, tested[: args.pictures])
-        rows = {"right diagnosis": f"{accuracy(scorer, tested):.2f}"}
-        rows |= {
-            "hottest cell on the patch": f"{hit:.2f} (a random cell: {chance:.2f})",
-            "faithful maps": f"{faithful:.2f}",
-        }
+        rows = {"right diagnosis": f"{accuracy(scorer, tested):.2f}"} | maps(scorer, tested[: args.pictures])
         columns.append(rows | {f"TCAV, {name}": told for name, told in concepts(scorer, pool, tested).items()})
     for name in columns[0]:
         table.add_row(name, columns[0][name], columns[1][name])

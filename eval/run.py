@@ -52,6 +52,10 @@ class Arguments:
     dtype: str = field(default="bfloat16", metadata={"help": "dtype of the served models."})
     parallel_servers: int = field(default=1, metadata={"help": "Models served at once (on a CPU: one a core)."})
     seed: int = field(default=17, metadata={"help": "Seed of resampling."})
+    tone_from_images: bool = field(default=False, metadata={"help": "Estimate skin tone from the pictures, too."})
+    controls: bool = field(
+        default=False, metadata={"help": "Run the negative controls on the last model: serves and asks it again."}
+    )
     taxonomy: Path | None = field(default=None, metadata={"help": "Your own taxonomy YAML; default: the shipped one."})
     title: str = field(default="skinr1: one run", metadata={"help": "Heading of the page."})
 
@@ -141,10 +145,24 @@ def score_all(args: Arguments) -> None:
     for name in MODELS:
         predictions = args.run / "predictions" / name
         output = args.run / "scores" / name
+        images = args.run / "cases" if args.tone_from_images else None
         score.write_scores(
-            score.Arguments(predictions, output, baseline=before, seed=args.seed, taxonomy=args.taxonomy)
+            score.Arguments(predictions, output, before, images=images, seed=args.seed, taxonomy=args.taxonomy)
         )
         before = predictions
+
+
+def control(args: Arguments, weights: Path) -> None:
+    """Asks the last model again without its pictures and with others; what was asked before is not asked twice."""
+    import controls  # slow: it brings the models' libraries
+
+    options = ["--run", str(args.run), "--model", MODELS[-1], "--weights", str(weights), "--dtype", args.dtype]
+    options += ["--max_model_len", str(args.max_model_len), "--seed", str(args.seed)]
+    controls.main([*options, *_tree(args)])
+
+
+def _tree(args: Arguments) -> list[str]:
+    return ["--taxonomy", str(args.taxonomy)] if args.taxonomy else []
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -154,10 +172,11 @@ def main(argv: list[str] | None = None) -> None:
     folders = full_models(args.run)
     ask_all(args, folders)
     score_all(args)
+    if args.controls:
+        control(args, folders[MODELS[-1]])
     stages = [name for name in ("base", "sft", "grpo") if (args.run / name / "metrics.jsonl").is_file()]
     options = ["--run", str(args.run), "--output", str(args.output), "--title", args.title, "--stages", *stages]
-    options += ["--taxonomy", str(args.taxonomy)] if args.taxonomy else []
-    page.main(options)
+    page.main([*options, *_tree(args)])
     scores = {name: page.read_scores(args.run / "scores" / name) for name in MODELS}
     write_atomic(args.run / "scores" / TABLE, markdown_table(scores))
     console = Console()

@@ -5,6 +5,7 @@ python eval/score.py --predictions runs/demo/predictions/grpo --output runs/demo
 """
 
 import json
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,20 +15,24 @@ from rich.console import Console
 from skinr1 import config
 from skinr1.cases import read_cases
 from skinr1.errors import UserError
+from skinr1.images import load_image
 from skinr1.knowledge import Knowledge
 from skinr1.metrics import (
     fairness_table,
     forms,
+    ita,
     metrics_table,
     rationale,
     read_columns,
     read_outcomes,
     score,
     summary_table,
+    tone_table,
 )
 from skinr1.metrics.outcomes import PREDICTIONS
 from skinr1.metrics.statistics import RESAMPLES, SEED
-from skinr1.stage import read_manifest, write_atomic, write_manifest
+from skinr1.progress import progress_bar
+from skinr1.stage import read_jsonl, read_manifest, write_atomic, write_manifest
 from skinr1.taxonomy import Taxonomy
 
 SCORES = "scores.json"
@@ -48,6 +53,9 @@ class Arguments:
         default=None, metadata={"help": "Cases folder; with --knowledge the reasoning is checked against both."}
     )
     knowledge: Path | None = field(default=None, metadata={"help": "Knowledge folder, see --cases."})
+    images: Path | None = field(
+        default=None, metadata={"help": "Cases folder with its pictures: estimates skin tone from their pixels."}
+    )
     resamples: int = field(default=RESAMPLES, metadata={"help": "Bootstrap resamples of patients."})
     seed: int = field(default=SEED, metadata={"help": "Seed of the resampling."})
     taxonomy: Path | None = field(default=None, metadata={"help": "Your own taxonomy YAML; default: the shipped one."})
@@ -75,6 +83,29 @@ def of_task(task: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     return {"name": task["name"], "version": task["version"], "about": task["about"], "metrics": measured}
 
 
+def tone_from_pixels(args: Arguments) -> dict[str, Any] | None:
+    """Skin tone by the estimators from the first picture of each case; None unless pictures are given.
+
+    Raises:
+        UserError: none of the pictures can be read.
+    """
+    if args.images is None:
+        return None
+    names = sorted({str(row.get("image", "")) for row in read_jsonl(args.predictions / PREDICTIONS)})
+    found, faults = [], []
+    with progress_bar() as progress:
+        for name in progress.track(names, description="tone from pixels"):
+            try:
+                found.append(ita.estimates(load_image(args.images / name)))
+            except UserError as error:
+                faults.append(error)
+    if not found:
+        raise faults[0]
+    if faults:
+        print(f"{len(faults)} picture(s) not read for skin tone, the first: {faults[0]}", file=sys.stderr)
+    return ita.summary(found, len(faults))
+
+
 def write_scores(args: Arguments) -> dict[str, Any]:
     """Scores the predictions, writes the folder and returns the scores."""
     taxonomy = Taxonomy.load(args.taxonomy)
@@ -93,6 +124,7 @@ def write_scores(args: Arguments) -> dict[str, Any]:
     if read:
         sentences = sum(reading.sentences for reading in read.values())
         scores["rationale"] = {"sentences": sentences, "faults": rationale.faults(read)}
+    scores["tone_from_pixels"] = tone_from_pixels(args)
     write_atomic(args.output / SCORES, json.dumps(scores, indent=2, ensure_ascii=False) + "\n")
     write_manifest(
         args.output,
@@ -119,6 +151,8 @@ def main(argv: list[str] | None = None) -> None:
     for attribute in scores["fairness"]:
         if len(attribute["groups"]) > 1:
             console.print(fairness_table(attribute))
+    if scores["tone_from_pixels"]:
+        console.print(tone_table(scores["tone_from_pixels"]))
     if scores["invalid"]:
         console.print("invalid answers:", ", ".join(f"{reason} {count}" for reason, count in scores["invalid"].items()))
     console.print(f"{args.output / SCORES}", soft_wrap=True)

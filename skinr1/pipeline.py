@@ -70,8 +70,16 @@ def stages(args: Arguments) -> Iterator[Stage]:
 
     base = ["--model", out / "base"] if recipe_of("pretrain", args.recipes) else []
     yield from stage("knowledge", module("data_builders.knowledge"), "--output", out / "knowledge")
-    yield from stage("cases", module("data_builders.cases"), "--output", out / "cases", "--seed", seed)
-    inputs = ["--cases", out / "cases", "--knowledge", out / "knowledge"]
+    # A source that cannot name its patients is divided after a look at its pictures, which lie below the cases then.
+    raw = out / "cases" / "unsplit" if recipe_of("splits", args.recipes) else out / "cases"
+    yield from stage("cases", module("data_builders.cases"), "--output", raw, "--seed", seed)
+    yield from stage(
+        "splits", module("data_builders.splits"), "--cases", raw, "--output", out / "cases", "--seed", seed
+    )
+    # A source without annotated signs has nothing to reason from: then the trajectories are of another one's cases.
+    yield from stage("atlas", module("data_builders.cases"), "--output", out / "atlas", "--seed", seed)
+    dense = out / "atlas" if recipe_of("atlas", args.recipes) else out / "cases"
+    inputs = ["--cases", dense, "--knowledge", out / "knowledge"]
     yield from stage("trajectories", module("data_builders.trajectories"), *inputs, "--output", out / "trajectories")
     yield from stage("captions", module("data_builders.captions"), *inputs, "--output", out / "captions")
     yield from stage("rl", module("data_builders.rl"), "--cases", out / "cases", "--output", out / "rl")

@@ -81,31 +81,63 @@ def heat_map(score: Score, shape: tuple[int, int], window: int = 2) -> tuple[flo
     return float(scores[0]), (covered * drops[:, None, None]).sum(axis=0) / covered.sum(axis=0)
 
 
-def faithfulness(score: Score, heat: Array, orders: int = ORDERS, steps: int = STEPS, seed: int = 17) -> Faithfulness:
-    """The deletion and insertion test; asks for 2 (orders + 1) (steps + 1) scores."""
-    from scipy.integrate import trapezoid
+@dataclass(frozen=True)
+class Curves:
+    """Log-probabilities while cells are hidden or shown, order by order.
 
-    chance = np.random.default_rng(seed)
-    cells = heat.size
-    steps = min(steps, cells)
-    counts = np.round(np.linspace(0, cells, steps + 1)).astype(int)
-    ranked = [np.argsort(-heat.ravel(), kind="stable"), *(chance.permutation(cells) for _ in range(orders))]
+    Attributes:
+        shares: (steps,) shares of cells, from 0 to 1.
+        scores: (orders, steps, 2) with the first cells of an order hidden (deletion), and shown alone (insertion).
+    """
+
+    shares: Array
+    scores: Array
+
+    @property
+    def areas(self) -> Array:
+        """(orders, 2) areas under the curves."""
+        from scipy.integrate import trapezoid
+
+        return np.asarray(trapezoid(self.scores, self.shares, axis=1))
+
+
+def curves(score: Score, orders: Sequence[NDArray[np.intp]], shape: tuple[int, int], steps: int = STEPS) -> Curves:
+    """The curves of some orders of the cells; asks for 2 (steps + 1) scores an order."""
+    cells = shape[0] * shape[1]
+    counts = np.round(np.linspace(0, cells, min(steps, cells) + 1)).astype(int)
     masks = []
-    for order in ranked:
+    for order in orders:
         place = np.empty(cells, dtype=int)
         place[order] = np.arange(cells)
         for count in counts:
-            first = (place < count).reshape(heat.shape)
+            first = (place < count).reshape(shape)
             masks += [first, ~first]
-    curves = score(masks).reshape(len(ranked), len(counts), 2)
-    shares = counts / cells
-    areas: Array = np.asarray(trapezoid(curves, shares, axis=1))
+    return Curves(counts / cells, score(masks).reshape(len(orders), len(counts), 2))
+
+
+def by_chance(score: Score, shape: tuple[int, int], orders: int = ORDERS, steps: int = STEPS, seed: int = 17) -> Curves:
+    """The curves of random orders: what every map of a picture and phrase is measured against."""
+    chance = np.random.default_rng(seed)
+    return curves(score, [chance.permutation(shape[0] * shape[1]) for _ in range(orders)], shape, steps)
+
+
+def faithfulness(score: Score, heat: Array, random: Curves | None = None, seed: int = 17) -> Faithfulness:
+    """The deletion and insertion test.
+
+    Args:
+        random: the curves of random orders, where they are known; else they are asked for.
+    """
+    rows, columns = heat.shape
+    random = by_chance(score, (rows, columns), seed=seed) if random is None else random
+    steps = len(random.shares) - 1
+    own = curves(score, [np.argsort(-heat.ravel(), kind="stable")], (rows, columns), steps)
+    areas = np.concatenate([own.areas, random.areas])
     return Faithfulness(
-        shares=shares,
-        deletion=curves[0, :, 0],
-        insertion=curves[0, :, 1],
-        random_deletion=curves[1:, :, 0].mean(axis=0),
-        random_insertion=curves[1:, :, 1].mean(axis=0),
+        shares=own.shares,
+        deletion=own.scores[0, :, 0],
+        insertion=own.scores[0, :, 1],
+        random_deletion=random.scores[:, :, 0].mean(axis=0),
+        random_insertion=random.scores[:, :, 1].mean(axis=0),
         p_deletion=float((areas[:, 0] <= areas[0, 0]).mean()),
         p_insertion=float((areas[:, 1] >= areas[0, 1]).mean()),
     )

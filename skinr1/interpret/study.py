@@ -3,7 +3,7 @@
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from skinr1.errors import UserError
 from skinr1.external import answer_text
 from skinr1.interpret import occlusion, tcav
 from skinr1.interpret.probe import probe
+from skinr1.interpret.rollout import rollout_map
 from skinr1.interpret.scorer import Phrase, Scorer
 from skinr1.interpret.setting import Setting, one_node, read_setting
 from skinr1.metrics import Outcome, columns_of, estimates, paired_differences
@@ -186,9 +187,10 @@ class Study:
                     rows.append(self._map(case, outcome, word, window))
                 else:
                     unsaid.append({"case_id": case_id, "word": word})
-        verdicts = Counter(row["verdict"] for row in rows)
-        told = ", ".join(f"{verdict}: {count}" for verdict, count in sorted(verdicts.items()))
-        told = f"Of {len(rows)} map{'s' if len(rows) != 1 else ''}, {told}" if rows else "No map was made"
+        told = "No map was made"
+        if rows:
+            told = f"Of {len(rows)} map{'s' if len(rows) != 1 else ''}, {_counted(rows)}"
+            told += f"; of as many by attention rollout, {_counted([row['rollout'] for row in rows])}"
         return {"window": window, "rows": rows, "not_said": unsaid, "words": told}
 
     def _map(self, case: Case, outcome: Outcome, word: str, window: int) -> dict[str, Any]:
@@ -203,33 +205,58 @@ class Study:
             return self.scorer.log_probabilities(prompts.question(case), variants, phrase)
 
         base, heat = occlusion.heat_map(score, (rows, columns), window)
-        test = occlusion.faithfulness(score, heat, seed=self.seed)
+        random = occlusion.by_chance(score, (rows, columns), seed=self.seed)
+        attended = rollout_map(self.scorer, prompts.question(case), [seen, *others], phrase)
+        hardly = bool(heat.max() < occlusion.LEAST)
         name = hashlib.sha256(f"{case.case_id}\0{word}".encode()).hexdigest()[:16]
-        write_atomic(self.output / "maps" / f"{name}.png", overlay(seen, heat))
-        curves = {key: np.round(value, 4).tolist() for key, value in asdict(test).items() if not key.startswith("p_")}
         return {
             "case_id": case.case_id,
             "word": word,
             "log_probability": round(base, 4),
+            **self._tested(score, heat, random, hardly, overlay(seen, heat), f"maps/{name}.png"),
+            "rollout": self._tested(
+                score, attended, random, hardly, overlay(seen, attended, least=0), f"maps/{name}-rollout.png"
+            ),
+        }
+
+    def _tested(
+        self,
+        score: occlusion.Score,
+        heat: NDArray[np.float64],
+        random: occlusion.Curves,
+        hardly: bool,
+        picture: bytes,
+        file: str,
+    ) -> dict[str, Any]:
+        """A map with its test, and its picture written. ``hardly``: no part of the picture moves the word."""
+        test = occlusion.faithfulness(score, heat, random)
+        write_atomic(self.output / file, picture)
+        curves = {key: np.round(value, 4).tolist() for key, value in asdict(test).items() if not key.startswith("p_")}
+        return {
             "heat": np.round(heat, 4).tolist(),
-            "verdict": HARDLY if heat.max() < occlusion.LEAST else FAITHFUL if test.faithful else UNFAITHFUL,
+            "verdict": HARDLY if hardly else FAITHFUL if test.faithful else UNFAITHFUL,
             "p_deletion": test.p_deletion,
             "p_insertion": test.p_insertion,
             **curves,
-            "picture": f"maps/{name}.png",
+            "picture": file,
         }
 
 
-def overlay(picture: Image.Image, heat: NDArray[np.float64]) -> bytes:
-    """PNG: the picture, and beside it in grey, brighter where hiding costs the word probability.
+def _counted(rows: Sequence[Mapping[str, Any]]) -> str:
+    verdicts = Counter(row["verdict"] for row in rows)
+    return ", ".join(f"{verdict}: {count}" for verdict, count in sorted(verdicts.items()))
 
-    Negative heat is left out; full brightness is the hottest cell, and no less than :data:`occlusion.LEAST`.
+
+def overlay(picture: Image.Image, heat: NDArray[np.float64], least: float = occlusion.LEAST) -> bytes:
+    """PNG: the picture, and beside it in grey, brighter where the map is hotter.
+
+    Negative heat is left out; full brightness is the hottest cell, and no less than ``least``.
 
     The colours (inferno) rise in brightness too, so that they read the same to colour-blind eyes and in print.
     """
     from matplotlib import colormaps
 
-    share = np.clip(heat, 0, None) / max(heat.max(), occlusion.LEAST)
+    share = np.clip(heat, 0, None) / max(heat.max(), least)
     smooth = Image.fromarray(share.astype(np.float32)).resize(picture.size, Image.Resampling.BICUBIC)
     strength = np.clip(np.asarray(smooth), 0, 1)
     grey = np.asarray(picture.convert("L"), dtype=np.float64)[..., None] * 0.8

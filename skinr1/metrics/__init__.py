@@ -5,7 +5,7 @@ from skinr1.metrics.estimate import Estimate, estimates, paired_differences
 from skinr1.metrics.outcomes import Outcome, Prediction, outcomes, read_outcomes
 from skinr1.metrics.reading import columns_of, read_columns
 from skinr1.metrics.scores import score
-from skinr1.metrics.table import fairness_table, markdown_table, metrics_table, show, summary_table
+from skinr1.metrics.table import fairness_table, markdown_table, metrics_table, show, summary_table, tone_table
 
 __all__ = [
     "Columns",
@@ -24,4 +24,5 @@ __all__ = [
     "score",
     "show",
     "summary_table",
+    "tone_table",
 ]

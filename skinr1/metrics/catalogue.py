@@ -24,6 +24,16 @@ class Seen:
     columns: Columns
     tree: Tree
 
+    def counted(self, statistics: "Statistics") -> "Counted":
+        """What a metric sums, kept: groups are made of the same cases time and again."""
+        if statistics not in self._kept:
+            self._kept[statistics] = statistics(self)
+        return self._kept[statistics]
+
+    @cached_property
+    def _kept(self) -> "dict[Statistics, Counted]":
+        return {}
+
     @cached_property
     def placed(self) -> Placed:
         return Placed(self.columns, self.tree)

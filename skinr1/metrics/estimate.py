@@ -1,6 +1,6 @@
 """Metrics x cases -> numbers with intervals; two runs -> paired differences."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +16,10 @@ from skinr1.metrics.statistics import (
     Array,
     Sums,
     cluster_sums,
+    distinct,
     drawn_sums,
+    over_draws,
     percentile_interval,
-    weights,
     wilson_interval,
 )
 
@@ -47,35 +48,61 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Block:
-    """What one or several metrics sum, patient by patient.
+    """What one or several metrics sum.
 
     Attributes:
         metrics: those that are functions of these sums.
-        sums: (patients, width).
         patients, n: patients and cases that the metrics concern.
         total: (width,) sums over all.
     """
 
     metrics: tuple[Metric, ...]
-    sums: Sums
     patients: int
     n: int
     total: Array
 
 
-def blocks(metrics: Sequence[Metric], seen: Seen) -> list[Block]:
-    """The metrics with the same statistics side by side, each statistic worked out once."""
+@dataclass(frozen=True)
+class Table:
+    """Blocks side by side: one product draws them all. ``sums``: (patients, widths of the blocks)."""
+
+    blocks: tuple[Block, ...]
+    sums: Sums
+
+    @classmethod
+    def of(cls, blocks: Sequence[Block], sums: Sequence[Sums]) -> "Table":
+        """Of blocks whose sums are all dense, or all sparse."""
+        if sparse.issparse(sums[0]):
+            return cls(tuple(blocks), sparse.csr_array(sparse.hstack(sums)))
+        return cls(tuple(blocks), np.concatenate([np.asarray(part) for part in sums], axis=1))
+
+    def drawn(self, weights: Array) -> dict[str, Array]:
+        """(patients, draws) how often each is drawn -> metric -> (draws,)."""
+        totals, found, start = drawn_sums(self.sums, weights), dict[str, Array](), 0
+        for block in self.blocks:
+            own = totals[:, start : start + len(block.total)]
+            start += len(block.total)
+            found.update({metric.name: np.asarray(metric.value(own)) for metric in block.metrics})
+        return found
+
+
+def tables(metrics: Sequence[Metric], seen: Seen) -> list[Table]:
+    """The metrics with the same statistics side by side, each statistic worked out once; dense and sparse apart."""
     shared: dict[int, list[Metric]] = {}
     for metric in metrics:
         shared.setdefault(id(metric.statistics), []).append(metric)
-    return [_block(tuple(group), group[0].statistics(seen), seen.columns) for group in shared.values()]
+    made: dict[bool, list[tuple[Block, Sums]]] = {False: [], True: []}
+    for group in shared.values():
+        block, sums = _summed(tuple(group), group[0].statistics(seen), seen.columns)
+        made[sparse.issparse(sums)].append((block, sums))
+    return [Table.of(*zip(*side, strict=True)) for side in made.values() if side]
 
 
-def _block(metrics: tuple[Metric, ...], counted: Counted, columns: Columns) -> Block:
+def _summed(metrics: tuple[Metric, ...], counted: Counted, columns: Columns) -> tuple[Block, Sums]:
     clusters = columns.cluster.codes
     sums = cluster_sums(counted.sums, clusters, columns.patients)
-    patients = len(np.unique(clusters[counted.cases]))
-    return Block(metrics, sums, patients, int(counted.cases.sum()), np.asarray(sums.sum(axis=0)).ravel())
+    patients = distinct(clusters[counted.cases], columns.patients)
+    return Block(metrics, patients, int(counted.cases.sum()), np.asarray(sums.sum(axis=0)).ravel()), sums
 
 
 def number(value: float) -> float | None:
@@ -83,38 +110,21 @@ def number(value: float) -> float | None:
     return None if np.isnan(value) else round(float(value), DIGITS) + 0.0
 
 
-def values(found: Sequence[Block]) -> dict[str, float]:
+def values(found: Sequence[Table]) -> dict[str, float]:
     """Metric -> value over all cases, NaN where undefined."""
-    return {metric.name: float(metric.value(block.total)) for block in found for metric in block.metrics}
+    blocks = (block for table in found for block in table.blocks)
+    return {metric.name: float(metric.value(block.total)) for block in blocks for metric in block.metrics}
 
 
-def draws(found: Sequence[Block], clusters: int, resamples: int, seed: int) -> dict[str, Array]:
+def draws(found: Sequence[Table], clusters: int, resamples: int, seed: int) -> dict[str, Array]:
     """Metric -> (resamples,) values, all over the same draws of patients."""
-    sides = [side for kind in (False, True) if (side := [b for b in found if sparse.issparse(b.sums) == kind])]
-    tables = [beside(side) for side in sides]
-    pieces: dict[str, list[Array]] = {}
-    for piece in weights(clusters, resamples, seed):
-        for side, table in zip(sides, tables, strict=True):
-            for name, drawn in drawn_values(side, drawn_sums(table, piece)).items():
-                pieces.setdefault(name, []).append(drawn)
-    return {name: np.concatenate(parts) for name, parts in pieces.items()}
 
+    def values_of(piece: NDArray[np.uint8]) -> dict[str, Array]:
+        wide = piece.astype(np.float64)
+        return {name: drawn for table in found for name, drawn in table.drawn(wide).items()}
 
-def beside(side: Sequence[Block]) -> Sums:
-    """The sums of blocks of one kind, dense or sparse, as one table: one product then draws them all."""
-    if sparse.issparse(side[0].sums):
-        return sparse.csr_array(sparse.hstack([block.sums for block in side]))
-    return np.concatenate([np.asarray(block.sums) for block in side], axis=1)
-
-
-def drawn_values(side: Sequence[Block], totals: Array) -> dict[str, Array]:
-    """(draws, all columns of :func:`beside`) -> metric -> (draws,)."""
-    found, start = {}, 0
-    for block in side:
-        own = totals[:, start : start + len(block.total)]
-        start += len(block.total)
-        found.update({metric.name: np.asarray(metric.value(own)) for metric in block.metrics})
-    return found
+    drawn = over_draws(values_of, clusters, resamples, seed)
+    return {name: np.concatenate([part[name] for part in drawn]) for name in drawn[0]}
 
 
 def estimate_of(metric: Metric, value: float, samples: Array, n: int, patients: int) -> Estimate:
@@ -133,18 +143,56 @@ def estimate_of(metric: Metric, value: float, samples: Array, n: int, patients: 
     return Estimate(kept, number(low_high[0]), number(low_high[1]), n, method)
 
 
+@dataclass(frozen=True)
+class Resampled:
+    """The metrics of a run over all its cases, and over draws of its patients: all that intervals are made of.
+
+    Attributes:
+        point: metric -> value over all cases, NaN where undefined.
+        samples: metric -> (resamples,) values.
+        sizes: metric -> cases and patients that it concerns.
+    """
+
+    metrics: tuple[Metric, ...]
+    point: Mapping[str, float]
+    samples: Mapping[str, Array]
+    sizes: Mapping[str, tuple[int, int]]
+
+    def estimates(self) -> dict[str, Estimate]:
+        """Name -> estimate, in the order of the metrics."""
+        return {
+            metric.name: estimate_of(
+                metric, self.point[metric.name], self.samples[metric.name], *self.sizes[metric.name]
+            )
+            for metric in self.metrics
+        }
+
+    def minus(self, other: "Resampled") -> dict[str, Estimate]:
+        """Name -> difference of the metrics that both have; the two runs have answered the same cases."""
+        return {metric.name: self._difference(metric.name, other) for metric in other.metrics}
+
+    def _difference(self, name: str, other: "Resampled") -> Estimate:
+        n, patients = self.sizes[name]
+        value = number(self.point[name] - other.point[name])
+        enough = value is not None and patients >= 2
+        found = percentile_interval(self.samples[name] - other.samples[name]) if enough else None
+        low, high = (number(found[0]), number(found[1])) if found else (None, None)
+        return Estimate(value, low, high, n, "bootstrap" if found else "none")
+
+
+def resampled(metrics: Sequence[Metric], seen: Seen, resamples: int = RESAMPLES, seed: int = SEED) -> Resampled:
+    """All metrics over the same resamples of patients."""
+    found = tables(metrics, seen)
+    blocks = [block for table in found for block in table.blocks]
+    sizes = {metric.name: (block.n, block.patients) for block in blocks for metric in block.metrics}
+    return Resampled(tuple(metrics), values(found), draws(found, seen.columns.patients, resamples, seed), sizes)
+
+
 def estimates(
     metrics: Sequence[Metric], seen: Seen, resamples: int = RESAMPLES, seed: int = SEED
 ) -> dict[str, Estimate]:
     """Name -> estimate, in the order of the metrics, all over the same resamples of patients."""
-    found = blocks(metrics, seen)
-    point, samples = values(found), draws(found, seen.columns.patients, resamples, seed)
-    made = {
-        metric.name: estimate_of(metric, point[metric.name], samples[metric.name], block.n, block.patients)
-        for block in found
-        for metric in block.metrics
-    }
-    return {metric.name: made[metric.name] for metric in metrics}
+    return resampled(metrics, seen, resamples, seed).estimates()
 
 
 def paired_differences(
@@ -156,20 +204,7 @@ def paired_differences(
         UserError: a case is in only one run, or the runs disagree about its truth or patient.
     """
     check_same_cases(ours.columns, theirs.columns)
-    one, other = blocks(metrics, ours), blocks(metrics, theirs)
-    patients = ours.columns.patients
-    points = values(one), values(other)
-    samples = draws(one, patients, resamples, seed), draws(other, patients, resamples, seed)
-    made = {}
-    for block in one:
-        for metric in block.metrics:
-            name = metric.name
-            value = number(points[0][name] - points[1][name])
-            enough = value is not None and block.patients >= 2
-            found = percentile_interval(samples[0][name] - samples[1][name]) if enough else None
-            low, high = (number(found[0]), number(found[1])) if found else (None, None)
-            made[name] = Estimate(value, low, high, block.n, "bootstrap" if found else "none")
-    return {metric.name: made[metric.name] for metric in metrics}
+    return resampled(metrics, ours, resamples, seed).minus(resampled(metrics, theirs, resamples, seed))
 
 
 def check_same_cases(ours: Columns, theirs: Columns) -> None:

@@ -13,8 +13,16 @@ from numpy.typing import NDArray
 
 from skinr1.metrics.catalogue import GROUP_METRICS, HIERARCHICAL_F, SENSITIVITY, SPECIFICITY, TOP1, Metric, Seen
 from skinr1.metrics.columns import UNKNOWN, Coded
-from skinr1.metrics.estimate import Block, Estimate, beside, drawn_values, estimate_of, number, values
-from skinr1.metrics.statistics import RESAMPLES, SEED, Array, drawn_sums, percentile_interval, weights, wilson_interval
+from skinr1.metrics.estimate import Block, Estimate, Table, estimate_of, number, values
+from skinr1.metrics.statistics import (
+    RESAMPLES,
+    SEED,
+    Array,
+    distinct,
+    over_draws,
+    percentile_interval,
+    wilson_interval,
+)
 
 MINIMUM = 20
 
@@ -25,13 +33,13 @@ class Group:
 
     Attributes:
         rows: (patients of the group,) their numbers among all patients.
-        blocks: sums over those patients only.
+        table: sums over those patients only.
     """
 
     name: str
     n: int
     rows: NDArray[np.int64]
-    blocks: tuple[Block, ...]
+    table: Table
 
 
 def by_group(
@@ -157,21 +165,19 @@ def _drawn(
 ) -> tuple[list[Group], dict[str, dict[str, Array]]]:
     """The groups, unknown last, and group -> metric -> (resamples,): all groups over the same draws of patients."""
     groups = _groups(seen, attribute, metrics)
-    tables = {group.name: beside(group.blocks) for group in groups}
-    pieces: dict[str, dict[str, list[Array]]] = {group.name: {} for group in groups}
-    for piece in weights(seen.columns.patients, resamples, seed):
-        for group in groups:
-            totals = drawn_sums(tables[group.name], piece[group.rows])
-            for name, drawn in drawn_values(group.blocks, totals).items():
-                pieces[group.name].setdefault(name, []).append(drawn)
-    return groups, {g: {m: np.concatenate(parts) for m, parts in of.items()} for g, of in pieces.items()}
+
+    def values_of(piece: NDArray[np.uint8]) -> dict[str, dict[str, Array]]:
+        return {group.name: group.table.drawn(piece[group.rows].astype(np.float64)) for group in groups}
+
+    drawn = over_draws(values_of, seen.columns.patients, resamples, seed)
+    return groups, {g: {m: np.concatenate([part[g][m] for part in drawn]) for m in of} for g, of in drawn[0].items()}
 
 
 def _groups(seen: Seen, attribute: Coded, metrics: Sequence[Metric]) -> list[Group]:
-    counted = {id(metric.statistics): metric.statistics(seen) for metric in metrics}
     shared: dict[int, list[Metric]] = {}
     for metric in metrics:
         shared.setdefault(id(metric.statistics), []).append(metric)
+    counted = {key: seen.counted(of[0].statistics) for key, of in shared.items()}
     order = np.argsort(attribute.codes, kind="stable")
     edges = np.searchsorted(attribute.codes[order], np.arange(len(attribute.values) + 1))
     found = []
@@ -180,13 +186,13 @@ def _groups(seen: Seen, attribute: Coded, metrics: Sequence[Metric]) -> list[Gro
         if not len(cases):
             continue
         rows, cluster = np.unique(seen.columns.cluster.codes[cases], return_inverse=True)
-        made = []
+        blocks, sums = [], []
         for key, of in shared.items():
             has = counted[key].cases[cases]
-            sums = _summed(np.asarray(counted[key].sums)[cases], cluster, len(rows))
-            patients = len(np.unique(cluster[has]))
-            made.append(Block(tuple(of), sums, patients, int(has.sum()), sums.sum(axis=0)))
-        found.append(Group(str(name), len(cases), rows.astype(np.int64), tuple(made)))
+            sums.append(_summed(np.asarray(counted[key].sums)[cases], cluster, len(rows)))
+            patients = distinct(cluster[has], len(rows))
+            blocks.append(Block(tuple(of), patients, int(has.sum()), sums[-1].sum(axis=0)))
+        found.append(Group(str(name), len(cases), rows.astype(np.int64), Table.of(blocks, sums)))
     return sorted(found, key=lambda group: (group.name == UNKNOWN, group.name))
 
 
@@ -195,10 +201,10 @@ def _summed(table: Array, cluster: NDArray[np.int64], count: int) -> Array:
 
 
 def _estimates(group: Group, samples: Mapping[str, Array]) -> dict[str, Estimate]:
-    point = values(group.blocks)
+    point = values([group.table])
     return {
         metric.name: estimate_of(metric, point[metric.name], samples[metric.name], block.n, block.patients)
-        for block in group.blocks
+        for block in group.table.blocks
         for metric in block.metrics
     }
 

@@ -17,6 +17,7 @@ from scipy import ndimage
 from skinr1.metrics.statistics import Array
 
 Method = Literal["rp", "rp2", "groh"]
+METHODS: tuple[Method, ...] = ("rp", "rp2", "groh")
 SIDE, PATCH = 256, 20
 KINYANJUI = (55.0, 41.0, 28.0, 19.0, 10.0)  # above: very light, light, intermediate, tan, tan-dark; else dark
 GROH = (45.0, 28.0, 17.0, 5.0, -20.0)
@@ -55,24 +56,35 @@ def estimate(image: Image.Image, method: Method) -> Estimate:
             ``rp`` the same by arctan, as published; ``groh``: all pixels that a colour rule takes for skin, those
             within one standard deviation of the mean L* and b*, averaged (Groh et al. 2022).
     """
-    rgb = np.asarray(image.convert("RGB"))
-    return _groh(rgb) if method == "groh" else _patches(image.convert("RGB"), method)
+    rgb = image.convert("RGB")
+    return _groh(np.asarray(rgb)) if method == "groh" else _lightest(_patches(rgb), method)
 
 
-def _patches(image: Image.Image, method: Method) -> Estimate:
+def estimates(image: Image.Image) -> dict[Method, Estimate]:
+    """The tone of one image by every method; the patches, which take longest, are looked at once."""
+    rgb = image.convert("RGB")
+    patches = _patches(rgb)
+    return {"rp": _lightest(patches, "rp"), "rp2": _lightest(patches, "rp2"), "groh": _groh(np.asarray(rgb))}
+
+
+def _patches(image: Image.Image) -> Array:
+    """(8, 3) mean CIELAB colours of the patches at the edges of the central square, hairs filled."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     square = image.crop((left, top, left + side, top + side)).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
     rgb = _without_hair(np.asarray(square))
     ends = (0, (SIDE - PATCH) // 2, SIDE - PATCH)
     corners = [(y, x) for y in ends for x in ends if (y, x) != (ends[1], ends[1])]
-    colours = lab(np.stack([rgb[y : y + PATCH, x : x + PATCH] for y, x in corners])).mean(axis=(1, 2))
-    lightness, b = colours[:, 0], colours[:, 2]
+    return lab(np.stack([rgb[y : y + PATCH, x : x + PATCH] for y, x in corners])).mean(axis=(1, 2))
+
+
+def _lightest(patches: Array, method: Method) -> Estimate:
+    lightness, b = patches[:, 0], patches[:, 2]
     if method == "rp2":
         angles = angle(lightness, b)
     else:
         angles = np.degrees(np.arctan((lightness - 50) / np.where(b == 0, 1e-12, b)))
-    return Estimate(method, float(angles.max()), len(corners) * PATCH * PATCH)
+    return Estimate(method, float(angles.max()), len(patches) * PATCH * PATCH)
 
 
 def _without_hair(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -160,3 +172,32 @@ def quadratic_kappa(a: NDArray[np.int64], b: NDArray[np.int64]) -> float | None:
     observed = ((a - b) ** 2).mean()
     expected = a.var() + b.var() + (a.mean() - b.mean()) ** 2  # of independent draws of each
     return None if expected == 0 else float(1 - observed / expected)
+
+
+def summary(found: Sequence[Mapping[Method, Estimate]], unreadable: int = 0) -> dict[str, Any]:
+    """What ``scores.json`` says of the tone of some photographs: each method by itself, and how far they agree.
+
+    Args:
+        found: the estimates of each image that could be read.
+        unreadable: how many could not.
+    """
+    bins: dict[str, list[int | None]] = {
+        method: [None if (ita := image[method].ita) is None else bin_of(ita) for image in found] for method in METHODS
+    }
+    return {
+        "images": len(found),
+        "unreadable": unreadable,
+        "edges": list(KINYANJUI),
+        "methods": {method: _spread([image[method].ita for image in found], bins[method]) for method in METHODS},
+        "agreement": [
+            {name: round(value, 6) if isinstance(value, float) else value for name, value in row.items()}
+            for row in agreement(bins)
+        ],
+    }
+
+
+def _spread(angles: Sequence[float | None], bins: Sequence[int | None]) -> dict[str, Any]:
+    """Images with an estimate, its quartiles in degrees (None without any), and images in each bin, lightest first."""
+    known = [ita for ita in angles if ita is not None]
+    quartiles = [round(float(q), 2) for q in np.quantile(known, [0.25, 0.5, 0.75])] if known else None
+    return {"n": len(known), "quartiles": quartiles, "bins": [bins.count(place) for place in range(1, 7)]}

@@ -11,7 +11,7 @@ from skinr1.metrics import condition, fairness, morphology, sections
 from skinr1.metrics.catalogue import HIERARCHICAL_F, SAFETY, TOP1, VALID, Metric, Seen, catalogue, masses
 from skinr1.metrics.columns import Columns
 from skinr1.metrics.comparison import cases_needed, holm, mcnemar, permutation
-from skinr1.metrics.estimate import Estimate, estimates, number, paired_differences
+from skinr1.metrics.estimate import Estimate, Resampled, check_same_cases, number, resampled
 from skinr1.metrics.majority import majority
 from skinr1.metrics.statistics import RESAMPLES, SEED
 from skinr1.metrics.tree import BUCKETS, Tree
@@ -48,12 +48,10 @@ def score(
     tree = Tree(taxonomy)
     metrics = catalogue(tree)
     seen, constant = Seen(columns, tree), Seen(majority(columns, tree), tree)
-    numbers = _numbers([*metrics, *further], seen, resamples, seed)
+    ours = resampled([*metrics, *further], seen, resamples, seed)
+    always = resampled(metrics, constant, resamples, seed)
+    numbers = _numbers(ours)
     said = tree.ids[int(constant.columns.said[0])]
-
-    def against(other: Seen) -> dict[str, Any]:
-        found = paired_differences(metrics, seen, other, resamples, seed)
-        return {name: _difference(estimate) for name, estimate in found.items()}
 
     return {
         "n": len(columns),
@@ -69,10 +67,10 @@ def score(
             "diagnosis": said,
             "condition": BUCKETS[int(constant.columns.said_bucket[0])],
             "n": len(columns),
-            "metrics": _numbers(metrics, constant, resamples, seed),
-            "paired": against(constant),
+            "metrics": _numbers(always),
+            "paired": _differences(ours, always),
         },
-        "paired": _paired(baseline[0], seen, Seen(baseline[1], tree), against, seed) if baseline else None,
+        "paired": _paired(baseline[0], ours, seen, Seen(baseline[1], tree), resamples, seed) if baseline else None,
         "by_tone": fairness.by_group(seen, fairness.tones(seen), resamples=resamples, seed=seed),
         "by_diagnosis": fairness.by_group(seen, fairness.diagnoses(seen), resamples=resamples, seed=seed),
         "confusion": confusion(seen),
@@ -96,13 +94,18 @@ def score(
         if morphology.annotated(columns).any()
         else None,
         "rationale": None,
+        "tone_from_pixels": None,
         "sample_size": [{"difference": d, "discordant": 0.2, "cases": cases_needed(d, 0.2)} for d in DIFFERENCES],
         "notes": sections.notes(seen, validation is not None),
     }
 
 
-def _numbers(metrics: Sequence[Metric], seen: Seen, resamples: int, seed: int) -> dict[str, Any]:
-    return {name: asdict(e) for name, e in estimates(metrics, seen, resamples, seed).items()}
+def _numbers(found: Resampled) -> dict[str, Any]:
+    return {name: asdict(estimate) for name, estimate in found.estimates().items()}
+
+
+def _differences(ours: Resampled, theirs: Resampled) -> dict[str, Any]:
+    return {name: _difference(estimate) for name, estimate in ours.minus(theirs).items()}
 
 
 def _counts(codes: Any, values: Sequence[Any]) -> dict[Any, int]:
@@ -152,13 +155,15 @@ def confusion(seen: Seen, level: int = 2) -> dict[str, Any]:
     }
 
 
-def _paired(name: str, ours: Seen, theirs: Seen, against: Any, seed: int) -> dict[str, Any]:
-    found = {"baseline": name, "metrics": against(theirs)}
+def _paired(name: str, drawn: Resampled, ours: Seen, theirs: Seen, resamples: int, seed: int) -> dict[str, Any]:
+    check_same_cases(ours.columns, theirs.columns)
+    other = resampled(catalogue(ours.tree), theirs, resamples, seed)
+    found = {"baseline": name, "metrics": _differences(drawn, other)}
     only_ours, only_theirs, p = mcnemar(ours.right, theirs.right)
     tests, p_values = {}, {"mcnemar": p}
     for metric in TESTED:
-        mine, other = _per_case(metric, ours), _per_case(metric, theirs)
-        difference, chance = permutation(mine, other, ours.columns.cluster.codes, seed)
+        mine, its = _per_case(metric, ours), _per_case(metric, theirs)
+        difference, chance = permutation(mine, its, ours.columns.cluster.codes, seed)
         tests[metric.name] = {"difference": number(difference), "p": number(chance)}
         if not np.isnan(chance):
             p_values[f"permutation {metric.name}"] = chance

@@ -1,6 +1,6 @@
 """The parts of ``scores.json`` that are more than a list of metrics: calibration, uncertain truth, notes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -8,11 +8,12 @@ import numpy as np
 
 from skinr1.metrics.calibration import backoff, conformal, reliability, selective, temperature
 from skinr1.metrics.catalogue import Metric, Seen, confidences, mean
-from skinr1.metrics.columns import RANKS
+from skinr1.metrics.columns import RANKS, Columns
 from skinr1.metrics.estimate import estimates, number
 from skinr1.metrics.statistics import Array
-from skinr1.metrics.tree import NONE
+from skinr1.metrics.tree import NONE, Nodes
 from skinr1.metrics.uncertain.plausibilities import RELIABILITIES
+from skinr1.metrics.uncertain.ranked import REPEATS, Ranked
 from skinr1.metrics.uncertain.readers import left_out
 from skinr1.taxonomy import Taxonomy
 
@@ -28,16 +29,21 @@ def calibration(seen: Seen, validation: Seen | None, taxonomy: Taxonomy, seed: i
     return {
         "bins": reliability.reliability(given, seen.right, seen.silent),
         "risk_coverage": selective.risk_coverage(np.asarray(confidences(seen).sums.sum(axis=0)).ravel()),
-        "backoff": [_backed_off(seen, threshold) for threshold in THRESHOLDS],
+        "backoff": _backed_off(seen),
         "temperature": _temperature(seen, validation) if validation else None,
         "conformal": _conformal(seen, validation, len(taxonomy.diagnoses), seed) if validation else None,
     }
 
 
-def _backed_off(seen: Seen, threshold: float) -> dict[str, Any]:
+def _backed_off(seen: Seen) -> list[dict[str, Any]]:
+    columns = seen.columns
+    nodes = backoff.backed_off(columns.ranking, columns.probability, seen.tree, THRESHOLDS)
+    return [_at_threshold(seen, node, threshold) for node, threshold in zip(nodes, THRESHOLDS, strict=True)]
+
+
+def _at_threshold(seen: Seen, node: Nodes, threshold: float) -> dict[str, Any]:
     """Shares of all cases: answered at some level, and right (the node lies on a true path, or below its end)."""
-    tree, columns = seen.tree, seen.columns
-    node = backoff.backed_off(columns.ranking, columns.probability, tree, threshold)
+    tree = seen.tree
     right = np.zeros(len(node), dtype=bool)
     for truth in seen.placed.truths.T:
         right |= tree.covers(truth, node) | tree.covers(node, truth)
@@ -108,19 +114,51 @@ def _true_scores(run: Seen, labels: int, seed: int) -> Array:
 
 
 def uncertain(seen: Seen, resamples: int, seed: int) -> dict[str, Any] | None:
-    """Scores against plausible truths at several reliabilities; None where no case has a differential."""
+    """Scores against plausible truths; None where no case has a differential or ranked readers.
+
+    Plausible truths are drawn by PrIRN around the weights of the differential, at several reliabilities, and by
+    Plackett-Luce from the readers' own rankings, counted several times over.
+    """
     cases = np.flatnonzero(seen.met.pair >= 0)
     readers = [left_out(value) for value in seen.columns.readers.values]
-    if not len(cases):
+    ranked = _plackett_luce(seen, resamples, seed)
+    if not len(cases) and ranked is None:
         return None
     part = Seen(seen.columns.take(cases), seen.tree)
-    rows = []
-    for reliability_of in RELIABILITIES:
-        adjusted = part.met.adjusted(reliability_of, TOPS, seed)
-        metrics: list[Metric] = [mean(name, lambda _, of=of: of) for name, of in adjusted.items()]  # type: ignore[misc]
-        found = estimates(metrics, part, resamples, seed)
-        rows.append({"readers": reliability_of, **{name: asdict(estimate) for name, estimate in found.items()}})
-    return {"cases": len(cases), "reliability": rows, "reader_agreement": _agreement(seen, readers)}
+    made = {worth: part.met.adjusted(worth, TOPS, seed) for worth in (RELIABILITIES if len(cases) else ())}
+    rows = _adjusted("readers", made, part, resamples, seed)
+    return {
+        "cases": len(cases),
+        "reliability": rows,
+        "plackett_luce": ranked,
+        "reader_agreement": _agreement(seen, readers),
+    }
+
+
+def _plackett_luce(seen: Seen, resamples: int, seed: int) -> dict[str, Any] | None:
+    """The same scores, the truth being drawn from the readers' rankings; None where no reader ranked anything."""
+    if not any(seen.columns.readers.values):
+        return None
+    ranked = Ranked(seen.columns, seen.tree)
+    part = Seen(ranked.columns, seen.tree)
+    made = {repeats: ranked.adjusted(repeats, TOPS, seed) for repeats in (REPEATS if len(ranked.cases) else ())}
+    rows = _adjusted("repeats", made, part, resamples, seed)
+    return {"cases": len(ranked.cases), "left_out": ranked.left_out, "reliability": rows}
+
+
+def _adjusted(
+    trust: str, made: Mapping[int, Mapping[str, Array]], part: Seen, resamples: int, seed: int
+) -> list[dict[str, Any]]:
+    """Means over cases with their intervals, a row for each of ``trust``, all over the same draws."""
+    metrics: list[Metric] = [
+        mean(f"{worth} {name}", lambda _, of=of: of)  # type: ignore[misc]
+        for worth, scores in made.items()
+        for name, of in scores.items()
+    ]
+    found = estimates(metrics, part, resamples, seed) if metrics else {}
+    return [
+        {trust: worth, **{name: asdict(found[f"{worth} {name}"]) for name in scores}} for worth, scores in made.items()
+    ]
 
 
 def _agreement(seen: Seen, readers: list[list[tuple[float, float]]]) -> dict[str, Any] | None:
@@ -141,6 +179,8 @@ def notes(seen: Seen, validated: bool) -> list[str]:
         "Research software: none of these numbers says that the model is safe to use on patients.",
         f"{RANKS} ranks at most: the diagnosis, then the rivals of the differential.",
     ]
+    if not _patients_known(columns):
+        found.append("No case names its patient: each counts as one of its own, so intervals may be too narrow.")
     if columns.patients < len(columns):
         found.append("Several cases share a patient; intervals resample patients. Wilson intervals do not.")
     if rendered := int(np.isin(columns.source.codes, _rendered(columns.source.values)).sum()):
@@ -148,6 +188,11 @@ def notes(seen: Seen, validated: bool) -> list[str]:
     if not validated:
         found.append("No validation answers were given: neither temperature nor conformal sets were fitted.")
     return found
+
+
+def _patients_known(columns: Columns) -> bool:
+    """Whether any case is grouped by something else than its own id."""
+    return bool((np.array(columns.cluster.values)[columns.cluster.codes] != columns.case_id).any())
 
 
 def _rendered(sources: tuple[str, ...]) -> list[int]:

@@ -4,21 +4,27 @@ Every metric is a function of sums over cases, so one matrix product resamples t
 """
 
 import math
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from statistics import NormalDist
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 Array: TypeAlias = NDArray[np.float64]
+Result = TypeVar("Result")
 Sums: TypeAlias = Array | sparse.csr_array  # (rows, k); sparse where each row has few of many columns
 
 RESAMPLES = 2000
 SEED = 20_260
 LEVEL = 0.95
 CHUNK_BYTES = 128 * 2**20  # weights held at once
+HELD_BYTES = 2**30  # of draws, a byte each, kept from one pass to the next
 
 
 def cluster_sums(table: Sums, clusters: NDArray[np.int32], count: int) -> Sums:
@@ -30,25 +36,56 @@ def cluster_sums(table: Sums, clusters: NDArray[np.int32], count: int) -> Sums:
     return found.tocsr() if sparse.issparse(found) else np.asarray(found)
 
 
-def weights(clusters: int, resamples: int = RESAMPLES, seed: int = SEED) -> Iterator[Array]:
+def counts(clusters: int, resamples: int = RESAMPLES, seed: int = SEED) -> Iterable[NDArray[np.uint8]]:
     """How often each cluster is drawn, in ``resamples`` draws of as many clusters with replacement.
 
-    Yields:
-        (clusters, draws) pieces that are small enough to hold. Equal arguments give the same draws, so that columns
-        of two runs, or two groups of a run, stay paired.
+    Scores are many passes over the same draws, so the last ones are kept as far as :data:`HELD_BYTES` allows.
+
+    Returns:
+        (clusters, draws) pieces that are small enough to be widened. Equal arguments give the same draws, so that
+        columns of two runs, or two groups of a run, stay paired.
     """
-    generator = np.random.Generator(np.random.PCG64(seed))
     at_once = max(1, min(resamples, CHUNK_BYTES // (8 * clusters)))
+    make = _held if clusters * resamples <= HELD_BYTES else _drawn
+    return make(clusters, resamples, seed, at_once)
+
+
+def _drawn(clusters: int, resamples: int, seed: int, at_once: int) -> Iterator[NDArray[np.uint8]]:
+    """A cluster comes up 256 times in one draw with a probability of 1 in 256 factorial: a byte holds the count."""
+    generator = np.random.Generator(np.random.PCG64(seed))
     for start in range(0, resamples, at_once):
-        piece = np.empty((min(at_once, resamples - start), clusters))
+        piece = np.empty((min(at_once, resamples - start), clusters), dtype=np.uint8)
         for draw in piece:
             draw[:] = np.bincount(generator.integers(0, clusters, clusters), minlength=clusters)
         yield np.ascontiguousarray(piece.T)
 
 
+@lru_cache(maxsize=1)
+def _held(clusters: int, resamples: int, seed: int, at_once: int) -> tuple[NDArray[np.uint8], ...]:
+    return tuple(_drawn(clusters, resamples, seed, at_once))
+
+
+def over_draws(
+    work: Callable[[NDArray[np.uint8]], Result], clusters: int, resamples: int = RESAMPLES, seed: int = SEED
+) -> list[Result]:
+    """What ``work`` makes of each piece of :func:`counts`, in their order; pieces that are held go to all cores."""
+    pieces = counts(clusters, resamples, seed)
+    if not isinstance(pieces, tuple) or len(pieces) == 1:
+        return [work(piece) for piece in pieces]
+    cores = min(len(pieces), os.cpu_count() or 1)
+    # each product on one core: threads of BLAS below ours would wait for one another
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores) as pool:
+        return list(pool.map(work, pieces))
+
+
 def drawn_sums(sums: Sums, piece: Array) -> Array:
-    """Totals of one piece of :func:`weights`: (clusters, k) -> (draws, k)."""
+    """Totals of one piece of :func:`counts`, made floats: (clusters, k) -> (draws, k)."""
     return np.ascontiguousarray(np.asarray(sums.T @ piece).T)
+
+
+def distinct(codes: NDArray[np.integer], count: int) -> int:
+    """How many of the numbers below ``count`` occur."""
+    return int(np.count_nonzero(np.bincount(codes, minlength=count)))
 
 
 def percentile_interval(samples: Array, level: float = LEVEL) -> tuple[float, float] | None:

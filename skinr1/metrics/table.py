@@ -84,6 +84,19 @@ def fairness_table(attribute: Mapping[str, Any]) -> Table:
     return table
 
 
+def tone_table(found: Mapping[str, Any]) -> Table:
+    """How far the estimators of skin tone from pixels agree, a row each two of them."""
+    note = f"{found['images']} images, {found['unreadable']} not readable; estimates of photographs, not of people"
+    head = ("n", "same bin", "at most one apart", "kappa, quadratic")
+    table = _plain("skin tone from pixels (ITA)", note, "methods", head)
+    for row in found["agreement"]:
+        numbers = (
+            NOT_COMPUTABLE if row[key] is None else f"{row[key]:.2f}" for key in ("exact", "within_one", "kappa")
+        )
+        table.add_row(*map(Text, (" and ".join(row["methods"]), str(row["n"]), *numbers)))
+    return table
+
+
 def _plain(title: str, note: str, first: str, headings: Iterable[str]) -> Table:
     """A table without side walls, whose numbers are never cut."""
     table = Table(

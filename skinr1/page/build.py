@@ -90,6 +90,7 @@ def sections(material: Material, taxonomy: Taxonomy) -> list[Section]:
         confidence.risk(runs),
         confidence.confidence(runs),
         groups.tones(runs),
+        groups.tone_from_pixels(runs[-1]),
         fairness.fairness(runs),
         groups.diagnoses(runs, named),
         groups.confusion(runs, named),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from skinr1.page.content import Section, Table, cell, metric_name
+from skinr1.page.content import Plot, Section, Table, cell, metric_name
 from skinr1.page.plots import Line, lines
 from skinr1.page.results import Run
 
@@ -19,25 +19,36 @@ def _uncertain(run: Run) -> Section | None:
     found = run.scores.get("uncertain")
     if not found:
         return None
-    rows = found["reliability"]
-    keys = [key for key in rows[0] if key != "readers"] if rows else []
-    series = {}
-    for key in keys:
-        known = [(row["readers"], _value(row[key])) for row in rows if _value(row[key]) is not None]
-        if known:
-            series[metric_name(key)] = Line([float(x) for x, _ in known], [y or 0.0 for _, y in known])
-    names = ("readers’ reliability assumed", "score")
-    plots = (lines("uncertain", "Score by reliability", series, names),) if series else ()
+    plots = _by_trust(
+        "uncertain", "Score by reliability", found["reliability"], "readers", "readers’ reliability assumed"
+    )
     told = [
         f"{name.replace('_', ' ')}: {_shown(found[name])}"
         for name in ("certainty", "reader_agreement")
         if found.get(name)
     ]
-    text = (
+    text = [
         f"Of {found['cases']} cases whose readers gave a differential: the truth itself is drawn from what the "
-        "readers said, the more freely the less they are trusted (Stutz et al. 2023).",
-    )
-    return Section("uncertain", f"Where readers disagree: {run.name}", text, tuple(told), plots=plots)
+        "readers said, the more freely the less they are trusted (Stutz et al. 2023)."
+    ]
+    if ranked := found.get("plackett_luce"):
+        text.append(
+            f"Plackett-Luce: the same, but the truth is drawn from the rankings of the readers of {ranked['cases']} "
+            f"cases and not from weights; left out for too many tied labels or none: {ranked['left_out']} cases."
+        )
+        title, trust = "Score by reliability, Plackett-Luce", "times each reader is counted"
+        plots += _by_trust("plackett-luce", title, ranked["reliability"], "repeats", trust)
+    return Section("uncertain", f"Where readers disagree: {run.name}", tuple(text), tuple(told), plots=plots)
+
+
+def _by_trust(id_: str, title: str, rows: Sequence[Mapping[str, Any]], trust: str, axis: str) -> tuple[Plot, ...]:
+    """A line a score over how far readers are trusted; nothing where no score is known."""
+    series = {}
+    for key in [key for key in rows[0] if key != trust] if rows else []:
+        known = [(row[trust], _value(row[key])) for row in rows if _value(row[key]) is not None]
+        if known:
+            series[metric_name(key)] = Line([float(x) for x, _ in known], [y or 0.0 for _, y in known])
+    return (lines(id_, title, series, (axis, "score")),) if series else ()
 
 
 def _morphology(run: Run) -> Section | None:
@@ -49,8 +60,8 @@ def _morphology(run: Run) -> Section | None:
         for name, field in (found.get("fields") or {}).items()
     )
     tables = (Table("Criteria of the 7-point checklist", ("criterion", "n", "right"), rows),) if rows else ()
-    score = found.get("seven_point") or {}
-    points = tuple(f"7-point score, {name.replace('_', ' ')}: {_shown(value)}" for name, value in score.items())
+    score = found["seven_point"]
+    points = (f"7-point score, agreement on what is suspicious: {cell(score)} of {score['n']} cases.",)
     return Section(
         "morphology", f"Signs: {run.name}", (f"{found['cases']} cases with annotated signs.",), points, tables
     )

@@ -1,6 +1,7 @@
 """Sections about whom: skin tones, true diagnoses, and which subtree is taken for which."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from skinr1.page.content import Section, Table, cell
 from skinr1.page.plots import bars
@@ -8,6 +9,7 @@ from skinr1.page.results import Run
 
 MEASURES = {"top1": "top-1", "hierarchical_f": "hierarchical F"}
 BARS = 30
+METHODS = {"rp": "RP", "rp2": "RP2", "groh": "Groh"}
 
 
 def tones(runs: Sequence[Run]) -> Section:
@@ -23,6 +25,49 @@ def tones(runs: Sequence[Run]) -> Section:
         tables=(_table("Top-1 and hierarchical F by skin tone", "skin tone", runs, "by_tone", str, folded=True),),
         plots=(bars("tones", title, "skin tone", list(groups), series, "top-1", counts=counts),),
     )
+
+
+def tone_from_pixels(run: Run) -> Section:
+    """Skin tone by estimators that look at the photograph, each by itself, and how far they agree with each other."""
+    title, found = "Skin tone from pixels", run.scores.get("tone_from_pixels")
+    if not found:
+        return Section(
+            "pixels", title, absent="Not estimated: eval/score.py --images does it, where pictures are at hand."
+        )
+    text = (
+        f"The individual typology angle of {found['images']} pictures ({found['unreadable']} could not be read), by "
+        "three methods. It estimates the photograph, whose light and camera move it, and not the person: no group of "
+        "this page is made of it, and it is never mixed with what a clinician or a patient says.",
+    )
+    edges = [*(f"over {edge:g}°" for edge in found["edges"]), f"{found['edges'][-1]:g}° or less"]
+    spread = tuple(
+        (METHODS[name], str(of["n"]), _quartiles(of["quartiles"]), *map(str, of["bins"]))
+        for name, of in found["methods"].items()
+    )
+    agreed = {frozenset(row["methods"]): row for row in found["agreement"]}
+    names = list(found["methods"])
+    matrix = tuple((METHODS[one], *(_agreed(agreed.get(frozenset((one, other)))) for other in names)) for one in names)
+    tables = (
+        Table("Pictures by angle, light to dark", ("method", "n", "median (quartiles)", *edges), spread),
+        Table(
+            "Agreement: quadratic kappa, and share in the same bin",
+            ("method", *(METHODS[name] for name in names)),
+            matrix,
+        ),
+    )
+    return Section("pixels", title, text=text, tables=tables)
+
+
+def _quartiles(found: Sequence[float] | None) -> str:
+    return "n/a" if found is None else f"{found[1]:.0f}° ({found[0]:.0f}° to {found[2]:.0f}°)"
+
+
+def _agreed(row: Mapping[str, Any] | None) -> str:
+    """One cell of the matrix; empty on its diagonal."""
+    if row is None:
+        return ""
+    kappa, exact = (("n/a" if row[key] is None else f"{row[key]:.2f}") for key in ("kappa", "exact"))
+    return f"{kappa}, {exact} (n {row['n']})"
 
 
 def diagnoses(runs: Sequence[Run], named: Callable[[str], str]) -> Section:

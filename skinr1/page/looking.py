@@ -188,18 +188,19 @@ def _triple(numbers: Sequence[float], n: int | None = None) -> dict[str, Any]:
 def _heat(name: str, found: Mapping[str, Any], folder: Path) -> Section:
     pictures = []
     for row in found["rows"]:
-        file = find(row["picture"], (folder,))
-        words = (
-            f"{row['case_id']}, “{row['word']}”: {row['verdict']} (deletion p {row['p_deletion']:.2f}, insertion p "
-            f"{row['p_insertion']:.2f}); hottest cell costs {max(map(max, row['heat'])):.2f} nats"
-        )
-        pictures.append(Picture(data_address(file) if file else None, words))
+        hottest = f"hottest cell costs {max(map(max, row['heat'])):.2f} nats"
+        pictures.append(_map(row, f"{row['case_id']}, “{row['word']}”", hottest, folder))
+        if "rollout" in row:
+            most = f"the brightest part has {max(map(max, row['rollout']['heat'])):.1f} times an even share"
+            pictures.append(_map(row["rollout"], f"The same by attention rollout, “{row['word']}”", most, folder))
     moved = [row for row in found["rows"] if not row["verdict"].startswith("hardly")]
     plots = [_curves(name, kind, moved) for kind in ("deletion", "insertion") if moved]
     unsaid = [f"{row['case_id']} does not say “{row['word']}”." for row in found["not_said"]]
     text = (
         "The picture, and beside it in grey with the parts that the word depends on: bright means that hiding it "
         f"costs the word probability, full brightness at least 0.1 nats (10 %). {found['words']}.",
+        "Attention rollout, where it is shown: bright parts are those to which the attention of the word’s tokens "
+        "leads back through all layers. Where a model attends is not yet what it uses; the test tells the two apart.",
         "Faithful: hiding the bright parts first hurts more than any of 30 random orders, and showing them helps more.",
     )
     title = f"{name}: where it looks for a word"
@@ -208,16 +209,31 @@ def _heat(name: str, found: Mapping[str, Any], folder: Path) -> Section:
     )
 
 
+def _map(found: Mapping[str, Any], what: str, brightest: str, folder: Path) -> Picture:
+    """One map with its verdict."""
+    file = find(found["picture"], (folder,))
+    words = (
+        f"{what}: {found['verdict']} (deletion p {found['p_deletion']:.2f}, insertion p {found['p_insertion']:.2f}); "
+        f"{brightest}"
+    )
+    return Picture(data_address(file) if file else None, words)
+
+
 def _curves(name: str, kind: str, rows: Sequence[Mapping[str, Any]]) -> Plot:
     """Mean change of the word's log-probability over the maps, by share of the picture hidden or shown."""
     shares = rows[0]["shares"]
     same = [row for row in rows if row["shares"] == shares]
 
-    def mean(key: str) -> list[float]:
-        changes = [[value - row["log_probability"] for value in row[key]] for row in same]
-        return [sum(column) / len(same) for column in zip(*changes, strict=True)]
+    def mean(key: str, maps: Sequence[Mapping[str, Any]]) -> Line:
+        changes = [[value - row["log_probability"] for value in of[key]] for row, of in zip(same, maps, strict=True)]
+        return Line(shares, [sum(column) / len(same) for column in zip(*changes, strict=True)])
 
-    series = {"hottest first": Line(shares, mean(kind)), "random order": Line(shares, mean(f"random_{kind}"))}
+    rolled = [row["rollout"] for row in same if "rollout" in row]
+    series = {
+        "hottest first": mean(kind, same),
+        **({"most attended first": mean(kind, rolled)} if len(rolled) == len(same) else {}),
+        "random order": mean(f"random_{kind}", same),
+    }
     title = f"{kind.capitalize()}, mean of {len(same)} map{'s' if len(same) > 1 else ''}"
     done = "hidden" if kind == "deletion" else "shown"
     names = (f"share of the picture {done}", "change of log-probability, nats")

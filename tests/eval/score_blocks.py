@@ -84,10 +84,29 @@ def blocks(skill: float = 0.7) -> dict[str, Any]:
         "uncertain": {
             "cases": 30,
             "reliability": [{"readers": k, "top1": estimate(0.4 + k / 100)} for k in (1, 10, 30)],
+            "plackett_luce": {
+                "cases": 20,
+                "left_out": 1,
+                "reliability": [{"repeats": k, "top1": estimate(0.5 + k / 100)} for k in (1, 3, 10)],
+            },
             "certainty": estimate(0.7),
             "reader_agreement": estimate(0.6),
         },
-        "morphology": {"cases": 12, "fields": {"streaks": {"n": 12, "correct": 9}}, "seven_point": {"mae": 0.7}},
+        "tone_from_pixels": {
+            "images": 80,
+            "unreadable": 2,
+            "edges": [55.0, 41.0, 28.0, 19.0, 10.0],
+            "methods": {
+                name: {"n": n, "quartiles": [12.0, 31.5, 48.0] if n else None, "bins": [10, 20, 30, 10, 5, 5]}
+                for name, n in (("rp", 80), ("rp2", 80), ("groh", 0))
+            },
+            "agreement": [
+                {"methods": ["rp", "rp2"], "n": 80, "left_out": 0, "exact": 0.9, "within_one": 1.0, "kappa": 0.95},
+                {"methods": ["rp", "groh"], "n": 0, "left_out": 80, "exact": None, "within_one": None, "kappa": None},
+                {"methods": ["rp2", "groh"], "n": 70, "left_out": 10, "exact": 0.4, "within_one": 0.8, "kappa": 0.6},
+            ],
+        },
+        "morphology": {"cases": 12, "fields": {"streaks": {"n": 12, "correct": 9}}, "seven_point": estimate(0.7, 12)},
         "rationale": {"sentences": 200, "faults": {"no such passage": 4}},
         "sample_size": [{"difference": 0.05, "discordant": 0.2, "cases": 612}],
         "notes": ["12 answers came without probabilities: calibration says nothing"],

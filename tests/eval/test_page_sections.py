@@ -50,6 +50,7 @@ def test_every_plot_has_words_and_a_table_of_its_numbers(material, tree) -> None
     assert {plot.title for plot in plots} >= {
         "Accuracy by level of the tree", "Truth among the first k", "Reliability", "Risk and coverage", "ROC curve",
         "Top-1 by skin tone (cases)", "Negative controls", "Score by reliability",
+        "Score by reliability, Plackett-Luce",
     }  # fmt: skip
     for plot in plots:
         assert plot.words and plot.table.rows and plot.svg.startswith("<svg"), plot.title
@@ -71,6 +72,11 @@ def test_what_the_blocks_say_is_in_both_forms(material, tree) -> None:
         "in sensitivity not computable",
         "With the same mix of diagnoses in every group: 1 0.61, 6 0.55; gap 0.06.",
         "no such passage: 4",
+        "7-point score, agreement on what is suspicious: 0.70 [0.62, 0.78] of 12 cases.",
+        "from the rankings of the readers of 20 cases",
+        "80 pictures (2 could not be read)",
+        "32° (12° to 48°)",
+        "0.60, 0.40 (n 70)",
         "The model uses the picture.",
         "First wrong at level",
     ):
@@ -83,13 +89,22 @@ def test_what_the_blocks_say_is_in_both_forms(material, tree) -> None:
 
 def test_missing_blocks_are_said_and_never_an_error(scored, tree) -> None:
     scores = json.loads((scored / "scores" / "sft" / "scores.json").read_text())
-    for name in ("calibration", "fairness", "operating_point", "uncertain", "morphology", "rationale"):
+    for name in (
+        "calibration",
+        "fairness",
+        "operating_point",
+        "uncertain",
+        "morphology",
+        "rationale",
+        "tone_from_pixels",
+    ):
         scores.pop(name, None)
     runs = [Run("sft", scores, read_outcomes(scored / "predictions" / "sft", tree))]
     found = {section.id: section for section in sections(Material(runs, {}, ()), tree)}
     assert found["confidence"].absent and found["groups"].absent and found["risk"].absent
     assert "No negative control was run" in found["controls"].absent
     assert "skinr1 interpret was not run" in found["interpretation"].absent
+    assert "eval/score.py --images" in found["pixels"].absent
 
 
 def test_nulls_inside_the_blocks_are_said(material, tree) -> None:
@@ -149,12 +164,21 @@ def test_interpretation_shows_verdicts_and_numbers(tmp_path) -> None:
                       "random_deletion": [-1, -3],
                       "insertion": [-4, -1], "random_insertion": [-4, -1], "log_probability": -1}],
             "not_said": [{"case_id": "c2", "word": "scale"}], "words": "Of 1 map, faithful: 1"}  # fmt: skip
+    row = heat["rows"][0]
+    row["rollout"] = row | {"heat": [[0.5, 1.5]], "verdict": "not faithful, do not read it"}
     found = interpretation({"m": {"tcav": tcav, "heat": heat}}, {"m": tmp_path})
     concepts, maps = found.parts
     assert "called a finding 1 times of 20" in " ".join(concepts.text)
     assert concepts.plots[0].words == "scale: more probable with it; 1 sign: not told apart by the vision tower."
     assert [row[0] for row in concepts.plots[0].table.rows] == ["scale", "crust"]
     assert maps.pictures[0].address is None and "c2 does not say" in maps.points[0]
+    assert (
+        "not faithful, do not read it" in maps.pictures[1].words and "1.5 times an even share" in maps.pictures[1].words
+    )
+    assert "most attended first" in str(maps.plots[0].table)
+    del row["rollout"]  # a map of an earlier version
+    (_, maps) = interpretation({"m": {"tcav": tcav, "heat": heat}}, {"m": tmp_path}).parts
+    assert len(maps.pictures) == 1 and "most attended first" not in str(maps.plots[0].table)
 
 
 def test_controls_show_the_verdict_first_then_differences_places_and_sources() -> None:

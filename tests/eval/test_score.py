@@ -69,3 +69,21 @@ def test_unfinished_predictions_are_refused(run, scripts):
     (run / "predictions" / "sft" / "manifest.json").unlink()
     with pytest.raises(UserError, match="no finished stage here"):
         scripts["score"].main(arguments(run, "sft"))
+
+
+def test_tone_is_estimated_where_pictures_are_given_and_stays_apart(run, scripts, capsys):
+    cases = run / "cases"
+    (cases / "images" / "3.png").write_bytes(b"no picture")
+    scripts["score"].main(arguments(run, "sft", f"--images={cases}"))
+    said = capsys.readouterr()
+    scores = json.loads((run / "scores" / "sft" / "scores.json").read_text())
+    found = scores["tone_from_pixels"]
+    assert (found["images"], found["unreadable"]) == (11, 1)
+    assert all(sum(of["bins"]) == of["n"] for of in found["methods"].values())
+    assert [row["methods"] for row in found["agreement"]] == [["rp", "rp2"], ["rp", "groh"], ["rp2", "groh"]]
+    assert "rp and groh" in said.out and "1 picture(s) not read for skin tone" in said.err
+    scripts["score"].main(arguments(run, "sft"))
+    without = json.loads((run / "scores" / "sft" / "scores.json").read_text())
+    assert without["tone_from_pixels"] is None and scores | {"tone_from_pixels": None} == without
+    with pytest.raises(UserError, match="image not found"):
+        scripts["score"].main(arguments(run, "sft", f"--images={run}/nowhere"))

@@ -80,9 +80,14 @@ def test_the_folder_holds_probe_concepts_and_maps(run: Path, capsys: pytest.Capt
         assert row["word"] == "papule" and len(row["deletion"]) == len(row["shares"])
         assert row["deletion"][0] == row["insertion"][-1] == pytest.approx(row["log_probability"], abs=1e-3)
         assert Image.open(run / "out" / row["picture"]).format == "PNG"
+        rolled = row["rollout"]
+        assert np.mean(rolled["heat"]) == pytest.approx(1, abs=1e-3) and Image.open(run / "out" / rolled["picture"])
+        assert rolled["random_deletion"] == row["random_deletion"] and rolled["deletion"][-1] == row["deletion"][-1]
+        assert np.shape(rolled["heat"]) == np.shape(row["heat"])
     assert made["manifest"]["counts"]["answered"] == 8 and made["manifest"]["counts"]["pool"] == 36
     assert str(run) not in "".join(path.read_text() for path in (run / "out").glob("*.json"))
-    assert "Of 1 map" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "Of 1 map" in out and "by attention rollout" in out
     before = digests(run / "out")
     (run / "out" / "probe.json").unlink()  # killed before this part
     command.main(arguments(run))

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, recall_score
 
@@ -132,6 +132,7 @@ def test_level_accuracy_counts_cases_deep_enough():
     assert [found[f"level_{i}_accuracy"].value for i in range(1, 5)] == [0.5, 0.25, pytest.approx(1 / 3, abs=1e-6), 0]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(list(Bucket)), st.sampled_from([*Bucket, None])), min_size=1, max_size=30))
 def test_condition_scores_agree_with_sklearn(pairs):
     rows = [row(i, NEVUS, None if b is None else (NEVUS, b), condition=a) for i, (a, b) in enumerate(pairs)]

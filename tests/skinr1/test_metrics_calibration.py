@@ -109,7 +109,7 @@ def test_back_off_to_the_deepest_node_that_is_likely_enough(threshold, expected)
     nodes = [NEVUS, BLUE, MELANOMA]
     order = np.array([[*(ARRAYS.number[n] for n in nodes), -1, -1, -1]], dtype=np.int16)
     probability = np.array([[45, 25, 20, 0, 0, 0]], dtype=np.uint8)
-    (node,) = backoff.backed_off(order, probability, ARRAYS, threshold)
+    ((node,),) = backoff.backed_off(order, probability, ARRAYS, [threshold])
     assert (None if node < 0 else ARRAYS.ids[node]) == expected
 
 

@@ -7,7 +7,7 @@ from scipy.stats import binomtest, bootstrap
 from skinr1.errors import UserError
 from skinr1.metrics.catalogue import HIERARCHICAL_F, TOP1, VALID, catalogue
 from skinr1.metrics.estimate import estimates, paired_differences
-from skinr1.metrics.statistics import cluster_sums, drawn_sums, weights, wilson_interval
+from skinr1.metrics.statistics import cluster_sums, counts, drawn_sums, over_draws, wilson_interval
 from tests.skinr1.outcome_rows import ARRAYS, BCC, BLUE, ECZEMA, MELANOMA, NEVUS, row, run, seen
 
 
@@ -44,16 +44,19 @@ def test_resampling_is_seeded_and_draws_whole_clusters():
     sums = cluster_sums(np.array([[1.0], [2.0], [4.0]]), np.array([1, 0, 1]), 2)
     assert sums.tolist() == [[2.0], [5.0]]
     drawn, again, other = (
-        np.concatenate([drawn_sums(sums, piece) for piece in weights(2, 600, seed)]) for seed in (3, 3, 4)
+        np.concatenate([drawn_sums(sums, piece) for piece in counts(2, 600, seed)]) for seed in (3, 3, 4)
     )
     assert set(drawn[:, 0]) == {4.0, 7.0, 10.0}
     assert np.array_equal(drawn, again) and not np.array_equal(drawn, other)
 
 
-def test_draws_do_not_depend_on_how_many_are_held_at_once(monkeypatch):
-    whole = np.concatenate(list(weights(7, 50, seed=1)), axis=1)
+@pytest.mark.parametrize("held", [2**20, 0])
+def test_draws_do_not_depend_on_how_many_are_held_at_once(monkeypatch, held):
+    whole = np.concatenate(list(counts(7, 50, seed=1)), axis=1)
     monkeypatch.setattr("skinr1.metrics.statistics.CHUNK_BYTES", 7 * 8 * 3)
-    assert np.array_equal(whole, np.concatenate(list(weights(7, 50, seed=1)), axis=1))
+    monkeypatch.setattr("skinr1.metrics.statistics.HELD_BYTES", held)
+    pieces = over_draws(lambda piece: piece, 7, 50, seed=1)
+    assert len(pieces) == 17 and np.array_equal(whole, np.concatenate(pieces, axis=1))
     assert (whole.sum(axis=0) == 7).all()
 
 

@@ -109,3 +109,16 @@ def test_agreement_matrix_against_sklearn():
     assert found["kappa"] == pytest.approx(cohen_kappa_score(a, b, weights="quadratic"))
     assert found["exact"] == pytest.approx((a == b).mean()) and found["within_one"] < 1
     assert ita.agreement({"rp": [None], "groh": [1]})[0]["kappa"] is None
+
+
+def test_summary_keeps_the_methods_apart():
+    skin, green = (Image.new("RGB", (64, 64), colour) for colour in ((224, 172, 140), (0, 200, 0)))
+    estimates = [ita.estimates(image) for image in (skin, skin, green)]
+    assert estimates[0] == {method: ita.estimate(skin, method) for method in ita.METHODS}
+    found = ita.summary(estimates, unreadable=2)
+    assert (found["images"], found["unreadable"]) == (3, 2)
+    assert [of["n"] for of in found["methods"].values()] == [3, 3, 2]
+    place = ita.bin_of(estimates[0]["groh"].ita)
+    assert found["methods"]["groh"]["bins"] == [2 * (place == number) for number in range(1, 7)]
+    assert [row["left_out"] for row in found["agreement"]] == [0, 1, 1] and found["agreement"][1]["exact"] == 1
+    assert ita.summary([ita.estimates(green)])["methods"]["groh"] == {"n": 0, "quartiles": None, "bins": [0] * 6}

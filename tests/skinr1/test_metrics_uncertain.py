@@ -12,8 +12,22 @@ from skinr1.metrics.scores import score
 from skinr1.metrics.uncertain.adjusted import Met
 from skinr1.metrics.uncertain.irn import by_confidence, committees, irn, largest_difference
 from skinr1.metrics.uncertain.plausibilities import certainty, plackett_luce, prirn
+from skinr1.metrics.uncertain.ranked import Ranked, pattern
 from skinr1.metrics.uncertain.readers import bootstrap_committee, left_out
-from tests.skinr1.outcome_rows import ARRAYS, BCC, BLUE, ECZEMA, KERATOSIS, MELANOMA, NEVUS, TREE, full_row, row, seen
+from tests.skinr1.outcome_rows import (
+    ARRAYS,
+    BCC,
+    BLUE,
+    ECZEMA,
+    INFECTION,
+    KERATOSIS,
+    MELANOMA,
+    NEVUS,
+    TREE,
+    full_row,
+    row,
+    seen,
+)
 
 SCIN = Path("../shared/data/scin/scin_labels.csv")
 
@@ -92,6 +106,10 @@ def test_plackett_luce_ties_and_unranked_labels():
     assert tied[0] == pytest.approx(tied[1], abs=0.02) and tied[2] < tied[0]
     surer = plackett_luce([[[0]]], 3, samples=2000, seed=2, repeats=5).mean(axis=0)
     assert surer[0] > plackett_luce([[[0]]], 3, samples=2000, seed=2).mean(axis=0)[0]
+    repeated = plackett_luce([[[0]], [[1], [0]]], 3, samples=4000, seed=2, repeats=3).mean(axis=0)
+    assert repeated == pytest.approx(
+        plackett_luce([[[0]], [[1], [0]]] * 3, 3, samples=4000, seed=3).mean(axis=0), abs=0.02
+    )
     with pytest.raises(ValueError, match="tied"):
         plackett_luce([[list(range(8))]], 8, samples=1, seed=0)
 
@@ -130,6 +148,47 @@ def test_adjusted_accuracy_is_between_chance_and_the_sure_label():
     assert sure["average_overlap"][0] == pytest.approx((p * first + (1 - p) * second) / np.sqrt(own * full))
 
 
+def ranked(*rows):
+    return Ranked(seen(list(rows)).columns, ARRAYS)
+
+
+def test_readers_who_rank_alike_are_sampled_once():
+    assert pattern([[["b"], ["a"]], [["a", "b"]]]) == (((0,), (1,)), ((0, 1),))
+    assert pattern([[["x"], ["y"]], [["y", "x"]]]) == pattern([[["b"], ["a"]], [["b", "a"]]])
+    same = [[[NEVUS], [BCC]], [[NEVUS]]], [[[ECZEMA], [MELANOMA]], [[ECZEMA]]]
+    found = ranked(
+        *(row(i, NEVUS, said) | {"readers": of} for i, (said, of) in enumerate(zip((NEVUS, ECZEMA), same, strict=True)))
+    )
+    for values in found.adjusted(1, (1, 3), seed=0).values():
+        assert values[0] == values[1]
+
+
+def test_plackett_luce_scores_against_the_closed_form():
+    """Three readers rank a over b: the weight of a is Beta(4, 1), so a leads with probability 1 - 1/16."""
+    rows = [row(i, NEVUS, said) | {"readers": [[[NEVUS], [BCC]]] * 3} for i, said in enumerate((NEVUS, BCC, None))]
+    found = ranked(*rows).adjusted(1, (1, 2), seed=3)
+    assert found["top1"] == pytest.approx([15 / 16, 1 / 16, 0], abs=0.06) and found["top1"][:2].sum() == pytest.approx(
+        1
+    )
+    assert found["certainty"] == pytest.approx([found["top1"][0]] * 3)
+    assert ranked(*rows).adjusted(10, (1,), seed=3)["top1"][0] == 1  # Beta(31, 1)
+
+
+def test_what_plackett_luce_cannot_rank_is_counted():
+    leaves = [NEVUS, BLUE, KERATOSIS, MELANOMA, BCC, ECZEMA, INFECTION, "neoplasm/benign"]
+    rows = [
+        row(0, NEVUS, NEVUS) | {"readers": [[leaves]]},
+        row(1, NEVUS, NEVUS) | {"readers": [[]]},
+        row(2, NEVUS, NEVUS) | {"readers": [[[NEVUS]]]},
+        row(3, NEVUS, NEVUS),
+    ]
+    found = ranked(*rows)
+    assert found.cases.tolist() == [2] and found.left_out == 2
+    uncertain = score(seen(rows[:1]).columns, TREE, resamples=5)["uncertain"]
+    assert uncertain["plackett_luce"] == {"cases": 0, "left_out": 1, "reliability": []}
+    assert uncertain["cases"] == 0 and uncertain["reliability"] == []
+
+
 def test_reader_checks():
     agree, differ = [[["a"]], [["a"]]], [[["a"]], [["b"]]]
     assert left_out(agree) == [(pytest.approx(1), 1)] * 2
@@ -143,4 +202,12 @@ def test_scores_have_uncertain_truth_only_where_readers_disagreed():
     found = score(seen([full_row(i, t, t) for i, t in enumerate(truths)]).columns, TREE, resamples=5)["uncertain"]
     assert found["cases"] == 12 and [r["readers"] for r in found["reliability"]] == [1, 3, 5, 10, 20, 30, 50]
     assert found["reader_agreement"]["readers"] == 24
+    ranked_truth = found["plackett_luce"]
+    assert ranked_truth["cases"] == 12 and [r["repeats"] for r in ranked_truth["reliability"]] == [1, 3, 10]
+    tops = [r["top1"]["value"] for r in ranked_truth["reliability"]]
+    assert tops == sorted(tops) and set(ranked_truth["reliability"][0]) == {"repeats"} | set(
+        found["reliability"][0]
+    ) - {"readers"}
+    unranked = score(seen([full_row(0, NEVUS, NEVUS, readers=[])]).columns, TREE, resamples=5)["uncertain"]
+    assert unranked["plackett_luce"] is None and unranked["cases"] == 1
     assert score(seen([row(0, NEVUS, NEVUS)]).columns, TREE, resamples=5)["uncertain"] is None

@@ -64,3 +64,29 @@ def test_a_failing_stage_stops_with_one_line(tmp_path: Path):
     broken.command[2] = "import sys; sys.exit(3)"
     with pytest.raises(UserError, match="ended with code 3"):
         run(broken)
+
+
+def plan(*folders: str) -> dict[str, list[str]]:
+    """Stage -> its command, of shipped recipes."""
+    args = pipeline.Arguments([Path("recipes") / name for name in folders], Path("out"))
+    return {one.name: one.command for one in pipeline.stages(args)}
+
+
+def option(command: list[str], name: str) -> str:
+    return command[command.index(name) + 1]
+
+
+def test_a_source_without_patients_and_signs_is_split_by_pictures_and_reasons_from_an_atlas():
+    found = plan("isic_uda1")
+    assert list(found) == ["knowledge", "cases", "splits", "atlas", "trajectories", "rl", "sft", "grpo", "evaluate"]
+    assert option(found["cases"], "--output") == option(found["splits"], "--cases") == "out/cases/unsplit"
+    assert option(found["splits"], "--output") == option(found["rl"], "--cases") == "out/cases"
+    assert option(found["atlas"], "--output") == option(found["trajectories"], "--cases") == "out/atlas"
+
+
+@pytest.mark.parametrize("recipes", ["tiny", "pad_ufes_20"])
+def test_any_other_source_is_split_and_reasoned_from_itself(recipes: str):
+    found = plan(recipes)
+    assert not {"splits", "atlas"} & set(found)
+    assert {option(found[name], "--cases") for name in ("trajectories", "rl")} == {"out/cases"}
+    assert option(found["cases"], "--output") == "out/cases"

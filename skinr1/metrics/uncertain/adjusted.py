@@ -99,21 +99,31 @@ class Met:
         ``certainty``, how often the case's most certain label is the most plausible one.
         """
         weights, row = self.profiles
-        profile = row[self.differential]
         drawn = prirn(weights, reliability, samples, seed)
+        return self.held_against(drawn, (weights > 0).sum(axis=1), row[self.differential], tops)
+
+    def held_against(
+        self, drawn: Array, labels: NDArray[np.int64], kind: NDArray[np.int64], tops: Sequence[int]
+    ) -> dict[str, Array]:
+        """Means over plausible truths, as :meth:`adjusted` names them.
+
+        Args:
+            drawn: (samples, kinds, labels) plausible weights, 0 for no label; their columns are those of ``weights``.
+            labels: (kinds,) how many labels each kind has.
+            kind: (pairs,) which kind a pair is held against.
+        """
         certain = certainty(drawn)
         places = np.mean([shares(sample, RANKS) for sample in drawn], axis=0)
-        labels = (weights > 0).sum(axis=1)
 
         def overlap(piece: slice) -> Array:
-            rows = profile[piece]
+            rows = kind[piece]
             return expected_overlap(self._places(piece), _widened(places[rows]), labels[rows])
 
-        tops_found = {k: (self.named[:, :k].any(axis=1) * certain[profile]).sum(axis=1) for k in tops}
+        tops_found = {k: (self.named[:, :k].any(axis=1) * certain[kind]).sum(axis=1) for k in tops}
         return {
             **{f"top{k}": self.by_case(found) for k, found in tops_found.items()},
             "average_overlap": self.by_case(_in_pieces(self, overlap)),
-            "certainty": self.by_case(certain.max(axis=1)[profile]),
+            "certainty": self.by_case(certain.max(axis=1)[kind]),
         }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import permutations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skinr1.metrics.statistics import Array
 
@@ -44,7 +45,7 @@ def plackett_luce(
     readers: Sequence[Sequence[Sequence[int]]],
     labels: int,
     samples: int,
-    seed: int,
+    seed: int | Sequence[int],
     repeats: int = 1,
     warm_up: int = 100,
     prior: tuple[float, float] = (1.0, 1.0),
@@ -68,41 +69,45 @@ def plackett_luce(
         raise ValueError(f"more than {LARGEST_TIE} labels are tied")
     generator = np.random.Generator(np.random.PCG64(seed))
     shape, rate = prior
-    everyone = [blocks for blocks in readers for _ in range(repeats)]
     weights = np.ones(labels)
     kept = np.empty((samples, labels))
     for step in range(warm_up + samples):
         arrivals = np.zeros(labels)
-        for blocks in everyone:
-            order = _full_order(blocks, weights, generator)
-            ahead = np.concatenate([[0.0], np.cumsum(weights[order])[:-1]])
-            rates = np.maximum(weights.sum() - ahead, RATE_FLOOR)
-            arrivals[order] += np.cumsum(generator.standard_exponential(labels) / rates)
-        weights = generator.standard_gamma(shape + len(everyone), labels) / (rate + arrivals)
+        for blocks in readers:
+            orders = _full_orders(blocks, weights, repeats, generator)
+            ordered = weights[orders]
+            rates = np.maximum(weights.sum() - (np.cumsum(ordered, axis=1) - ordered), RATE_FLOOR)
+            times = np.cumsum(generator.standard_exponential(orders.shape) / rates, axis=1)
+            arrivals += np.bincount(orders.ravel(), weights=times.ravel(), minlength=labels)
+        weights = generator.standard_gamma(shape + repeats * len(readers), labels) / (rate + arrivals)
         weights = np.maximum(weights, RATE_FLOOR)
         if step >= warm_up:
             kept[step - warm_up] = weights / weights.sum()
     return kept
 
 
-def _full_order(blocks: Sequence[Sequence[int]], weights: Array, generator: np.random.Generator) -> Array:
-    """A whole ranking that agrees with the blocks, drawn by its likelihood under the weights."""
+def _full_orders(
+    blocks: Sequence[Sequence[int]], weights: Array, count: int, generator: np.random.Generator
+) -> NDArray[np.intp]:
+    """(count, labels) whole rankings that agree with the blocks, drawn by their likelihood under the weights."""
     left = set(range(len(weights)))
-    order: list[int] = []
+    parts = []
     for block in blocks:
         left -= set(block)
-        order += _tied(list(block), float(weights[sorted(left)].sum()), weights, generator)
-    tail = sorted(left)
-    keys = generator.standard_exponential(len(tail)) / np.maximum(weights[tail], RATE_FLOOR)
-    return np.array([*order, *(tail[place] for place in np.argsort(keys))], dtype=np.intp)
+        parts.append(_tied(list(block), float(weights[sorted(left)].sum()), weights, count, generator))
+    tail = np.array(sorted(left), dtype=np.intp)
+    keys = generator.standard_exponential((count, len(tail))) / np.maximum(weights[tail], RATE_FLOOR)
+    return np.concatenate([*parts, tail[np.argsort(keys, axis=1)]], axis=1)
 
 
-def _tied(block: list[int], behind: float, weights: Array, generator: np.random.Generator) -> list[int]:
-    """An order of tied labels, drawn by the Plackett-Luce likelihood of it coming before all that is behind."""
+def _tied(
+    block: list[int], behind: float, weights: Array, count: int, generator: np.random.Generator
+) -> NDArray[np.intp]:
+    """(count, tied) orders of tied labels, drawn by their Plackett-Luce likelihood before all that is behind."""
     if len(block) == 1:
-        return block
-    orders = np.array(list(permutations(block)))
+        return np.full((count, 1), block[0], dtype=np.intp)
+    orders = np.array(list(permutations(block)), dtype=np.intp)
     remaining = np.cumsum(weights[orders][:, ::-1], axis=1)[:, ::-1] + behind
     logs = (np.log(weights[orders]) - np.log(np.maximum(remaining, RATE_FLOOR))).sum(axis=1)
     chances = np.exp(logs - logs.max())
-    return orders[generator.choice(len(orders), p=chances / chances.sum())].tolist()
+    return orders[generator.choice(len(orders), size=count, p=chances / chances.sum())]
