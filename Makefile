@@ -71,8 +71,9 @@ bench-learning: env  ## does GRPO lift SFT? three seeds (an hour or two)
 bench-ablation: env  ## which part does what: arms, seeds, shifted cases (hours)
 	$(BIN)/python benchmarks/ablation.py
 
-real-data: env  ## the pipeline on the real photographs of PAD-UFES-20 (after make demo)
+real-data: env  ## the pipeline on real photographs, PAD-UFES-20, and real dermoscopy, ISIC UDA-1 (after make demo)
 	$(BIN)/skinr1 demo --recipes recipes/pad_ufes_20 --output runs/pad_ufes_20
+	$(BIN)/skinr1 demo --recipes recipes/isic_uda1 --output runs/isic_uda1
 
 clean:  ## remove runs and caches; keeps .venv
 	rm -rf runs build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

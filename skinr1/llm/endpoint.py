@@ -154,7 +154,7 @@ class Endpoint:
             message = content.get("error", content).get("message", "")
         except (ValueError, AttributeError, RecursionError):
             message = response.text
-        said = " ".join(_encodable(str(message)).split())
+        said = " ".join(encodable(str(message)).split())
         return (said.replace(self._key, "[key]") if self._key else said)[:300]
 
     def _pause(self, key: str, attempt: int) -> float:
@@ -183,7 +183,7 @@ def _completion(response: httpx.Response) -> Completion | None:
         content = response.json()
         choice, usage = content["choices"][0], content.get("usage") or {}
         return Completion(
-            text=_encodable(choice["message"].get("content") or ""),
+            text=encodable(choice["message"].get("content") or ""),
             finish_reason=choice["finish_reason"],
             prompt_tokens=usage.get("prompt_tokens"),
             completion_tokens=usage.get("completion_tokens"),
@@ -192,7 +192,7 @@ def _completion(response: httpx.Response) -> Completion | None:
         return None
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """Half a surrogate pair, which JSON allows and UTF-8 does not, is spelt out; no reader accepts its backslash."""
     return text.encode("utf-8", "backslashreplace").decode() if isinstance(text, str) else text
 

@@ -10,12 +10,14 @@ from typing import Any, Self
 import httpx
 
 from skinr1.errors import UserError
+from skinr1.llm.endpoint import checked_url, encodable
 from skinr1.report import structural_tag
 from skinr1.taxonomy import Taxonomy
 
 RETRY_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 LONGEST_PAUSE = 20.0
 _COUNTS = ("prompt_tokens", "completion_tokens")
+NO_SERVER = "Is this the address of an OpenAI-compatible server, ending in /v1?"
 # A model may write these; as input they would announce an image that does not exist. Barred as in training's rollouts.
 IMAGE_TOKENS = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
 
@@ -108,6 +110,9 @@ class AsyncClient:
         pause: seconds before the first repetition; doubled each time.
         transport: for tests.
         key: API key, where the server wants one.
+
+    Raises:
+        UserError: as :func:`skinr1.llm.endpoint.checked_url`.
     """
 
     def __init__(
@@ -120,7 +125,7 @@ class AsyncClient:
         transport: httpx.AsyncBaseTransport | None = None,
         key: str | None = None,
     ):
-        self.url, self.attempts, self.pause, self._key = url.rstrip("/"), attempts, pause, key
+        self.url, self.attempts, self.pause, self._key = checked_url(url), attempts, pause, key
         self._slots = asyncio.Semaphore(concurrency)
         limits = httpx.Limits(max_connections=concurrency)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -140,14 +145,19 @@ class AsyncClient:
         Raises:
             UserError: the server refuses the request, or still fails at the last attempt.
         """
-        response = await self._send("POST", f"{self.url}/chat/completions", body)
-        content = response.json()
-        choice = content["choices"][0]
-        return Completion(choice["message"]["content"] or "", choice["finish_reason"], _tokens(content.get("usage")))
+        address = f"{self.url}/chat/completions"
+        found = _completion(await self._send("POST", address, body))
+        if found is None:
+            raise UserError("answer is no chat completion", address, NO_SERVER)
+        return found
 
     async def models(self) -> list[str]:
-        """Names the server answers to."""
-        return [entry["id"] for entry in (await self._send("GET", f"{self.url}/models", None)).json()["data"]]
+        """Names the server answers to. Raises UserError when the answer is no list of models."""
+        address = f"{self.url}/models"
+        try:
+            return [str(entry["id"]) for entry in (await self._send("GET", address, None)).json()["data"]]
+        except (ValueError, KeyError, TypeError):
+            raise UserError("answer is no list of models", address, NO_SERVER) from None
 
     async def check_model(self, model: str) -> None:
         """Raises UserError when the server does not serve ``model``."""
@@ -175,10 +185,7 @@ class AsyncClient:
                 else:
                     if response.is_success:
                         return response
-                    fault, wait = _fault(response), retry_after(response)
-                    fault = (
-                        fault.replace(self._key, "[key]") if self._key else fault
-                    )  # some repeat what they were given
+                    fault, wait = _fault(response, self._key), retry_after(response)
                     if response.status_code not in RETRY_STATUS:
                         raise UserError(fault, address, "Correct the request; the server will not take it as it is.")
                 if attempt < self.attempts:
@@ -186,20 +193,32 @@ class AsyncClient:
         raise UserError(f"{fault}, {self.attempts} times", address, "Is the server up? Start it with: skinr1 serve.")
 
 
-def _tokens(usage: Mapping[str, int] | None) -> int | None:
+def _completion(response: httpx.Response) -> Completion | None:
+    """None where the body is no chat completion: a proxy's page, or JSON cut short."""
+    try:
+        content = response.json()
+        choice = content["choices"][0]
+        text, ended = choice["message"].get("content") or "", choice["finish_reason"]
+        return Completion(encodable(text), str(ended), _tokens(content.get("usage")))
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _tokens(usage: Mapping[str, Any] | None) -> int | None:
     """Of prompt and answer; None where either count is missing."""
-    given = usage or {}
-    return sum(given[name] for name in _COUNTS) if all(name in given for name in _COUNTS) else None
+    counts = [(usage or {}).get(name) for name in _COUNTS]
+    return sum(counts) if all(isinstance(count, int) for count in counts) else None
 
 
-def _fault(response: httpx.Response) -> str:
-    """The server's own words, as far as it has any."""
+def _fault(response: httpx.Response, key: str | None) -> str:
+    """The server's own words, as far as it has any; some repeat the key they were given."""
     try:
         content = response.json()
         message = content.get("error", content).get("message", "")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         message = response.text
-    return f"server answered {response.status_code}: {str(message)[:300]}"
+    said = encodable(str(message))
+    return f"server answered {response.status_code}: {(said.replace(key, '[key]') if key else said)[:300]}"
 
 
 def retry_after(response: httpx.Response) -> float:

@@ -66,6 +66,7 @@ async def _serve(serving: ServeConfig, settings: GatewaySettings, console: Conso
             server_header=False,
             log_level="warning",
             timeout_graceful_shutdown=settings.drain_seconds,
+            timeout_keep_alive=75,  # clients drop an idle connection after 5 s as a rule: we must not be first
         )
     )
     for number in (signal.SIGTERM, signal.SIGINT):

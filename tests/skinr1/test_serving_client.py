@@ -75,6 +75,34 @@ def test_client_does_not_repeat_a_refused_request() -> None:
     assert len(seen) == 1
 
 
+@pytest.mark.parametrize(
+    "body",
+    [b"<html>proxy</html>", b"{}", b'{"choices": []}', b'{"choices": [{"message": null}]}', b"[" * 100_000],
+)
+def test_an_answer_of_another_kind_of_server_is_one_line(body: bytes) -> None:
+    with pytest.raises(UserError, match="no chat completion"):
+        complete(httpx.MockTransport(lambda request: httpx.Response(200, content=body)))
+
+
+def test_half_a_character_is_spelt_out_and_missing_counts_are_none() -> None:
+    content = b'{"choices": [{"message": {"content": "a\\ud800"}, "finish_reason": "stop"}], "usage": {"prompt_tokens": null}}'
+    assert complete(httpx.MockTransport(lambda request: httpx.Response(200, content=content))) == "a\\ud800"
+
+
+def test_a_key_that_a_server_repeats_is_not_shown() -> None:
+    key = "k" * 40
+    fault = {"error": {"message": "x" * 290 + f" {key}"}}
+
+    async def run() -> None:
+        transport = httpx.MockTransport(lambda request: httpx.Response(401, json=fault))
+        async with AsyncClient("http://x/v1", transport=transport, key=key) as client:
+            await client.complete({})
+
+    with pytest.raises(UserError) as caught:
+        asyncio.run(run())
+    assert "kkk" not in str(caught.value)
+
+
 def test_client_bounds_concurrency() -> None:
     running, most = 0, 0
 
