@@ -85,7 +85,8 @@ def test_an_answer_of_another_kind_of_server_is_one_line(body: bytes) -> None:
 
 
 def test_half_a_character_is_spelt_out_and_missing_counts_are_none() -> None:
-    content = b'{"choices": [{"message": {"content": "a\\ud800"}, "finish_reason": "stop"}], "usage": {"prompt_tokens": null}}'
+    choices = b'[{"message": {"content": "a\\ud800"}, "finish_reason": "stop"}]'
+    content = b'{"choices": ' + choices + b', "usage": {"prompt_tokens": null}}'
     assert complete(httpx.MockTransport(lambda request: httpx.Response(200, content=content))) == "a\\ud800"
 
 
