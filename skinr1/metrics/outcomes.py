@@ -6,6 +6,7 @@ else. An invalid answer becomes an Outcome without an answer; it is never droppe
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -94,11 +95,14 @@ def outcome(row: Prediction, taxonomy: Taxonomy) -> Outcome:
     """Parses one answer.
 
     Raises:
-        UserError: a true diagnosis or annotated sign is not in the vocabulary (the model's mistakes never raise).
+        UserError: a true diagnosis or annotated sign is not in the vocabulary, or a reader ranks one twice (the model's
+            mistakes never raise).
     """
-    ranked = (node for blocks in row.readers for block in blocks for node in block)
-    for node in (*row.diagnoses, *(node for node, _ in row.differential), *ranked):
+    readers = [[node for block in blocks for node in block] for blocks in row.readers]
+    for node in (*row.diagnoses, *(node for node, _ in row.differential), *chain.from_iterable(readers)):
         taxonomy.node(node)
+    if any(len(set(named)) < len(named) for named in readers):
+        raise UserError("a reader ranks a diagnosis twice", f"case {row.case_id}", "Name each once a reader.")
     for name in (*row.findings, *row.findings_absent):
         concept(name)
     try:

@@ -206,8 +206,8 @@ def _completion(response: httpx.Response) -> Completion | None:
 
 def _tokens(usage: Mapping[str, Any] | None) -> int | None:
     """Of prompt and answer; None where either count is missing."""
-    counts = [(usage or {}).get(name) for name in _COUNTS]
-    return sum(counts) if all(isinstance(count, int) for count in counts) else None
+    counts = [count for name in _COUNTS if isinstance(count := (usage or {}).get(name), int)]
+    return sum(counts) if len(counts) == len(_COUNTS) else None
 
 
 def _fault(response: httpx.Response, key: str | None) -> str:

@@ -175,6 +175,7 @@ def test_unknown_condition_is_outside_condition_metrics_only():
         ([{**row(0, NEVUS, NEVUS), "diagnoses": []}], r"diagnoses: .*: p.jsonl:1"),
         ([{**row(0, NEVUS, NEVUS), "diagnoses": ["nevus"]}], "no such diagnosis path"),
         ([{"case_id": "a"}], r"p.jsonl:1"),
+        ([{**row(0, NEVUS, NEVUS), "readers": [[[NEVUS], [BCC, NEVUS]]]}], r"ranks a diagnosis twice"),
     ],
 )
 def test_bad_rows_stop_with_one_line(rows, message):
