@@ -146,7 +146,7 @@ def listening(app: Any, port: int = 0) -> Iterator[str]:
         thread.join(60)
 
 
-def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
+def until(true: Callable[[], bool], seconds: float = 180.0) -> None:
     """Waits for a condition; fails when it does not come true."""
     deadline = time.monotonic() + seconds
     while not true():
