@@ -16,7 +16,7 @@ from skinr1 import config
 from skinr1.cases import read_cases
 from skinr1.errors import UserError
 from skinr1.images import load_image
-from skinr1.knowledge import Knowledge
+from skinr1.knowledge import EDGES, Knowledge
 from skinr1.metrics import (
     fairness_table,
     forms,
@@ -83,6 +83,15 @@ def of_task(task: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     return {"name": task["name"], "version": task["version"], "about": task["about"], "metrics": measured}
 
 
+def rivals_asked(args: Arguments, manifest: dict[str, Any], taxonomy: Taxonomy) -> dict[str, set[str]] | None:
+    """The differential graph that a task drew its options from; None where it drew from none, or it is not given."""
+    if (manifest["config"]["task"]["options"] or {}).get("kind") != "rivals":
+        return None
+    if EDGES not in (one["name"] for one in manifest["inputs"]):
+        return Knowledge.primer(taxonomy).rivals()
+    return Knowledge.load(args.knowledge).rivals() if args.knowledge else None
+
+
 def tone_from_pixels(args: Arguments) -> dict[str, Any] | None:
     """Skin tone by the estimators from the first picture of each case; None unless pictures are given.
 
@@ -114,9 +123,11 @@ def write_scores(args: Arguments) -> dict[str, Any]:
     columns = read_columns(args.predictions, taxonomy)
     read = readings(args, taxonomy)
     further = rationale.metrics(read) if read else ()
-    task = read_manifest(args.predictions)["config"].get("task")
+    manifest = read_manifest(args.predictions)
+    task = manifest["config"].get("task")
     if task:
-        further = (*further, *forms.metrics(read_outcomes(args.predictions, taxonomy), taxonomy))
+        rivals = rivals_asked(args, manifest, taxonomy)
+        further = (*further, *forms.metrics(read_outcomes(args.predictions, taxonomy), taxonomy, rivals))
     scores = score(columns, taxonomy, baseline, args.resamples, args.seed, validation, further)
     if task:
         scores["task"] = of_task(task, scores["metrics"])

@@ -128,6 +128,7 @@ def scores(folder: Path, scripts: dict[str, ModuleType]) -> dict[str, Any]:
     ("task", "perfect"),
     [
         ("choice", ["choice_accuracy", "option_given_rate", "top1"]),
+        ("ddx_choice", ["choice_accuracy", "top1"]),
         ("choice_by_level", ["choice_accuracy", "choice_accuracy_level_1", "choice_accuracy_level_2"]),
         ("descent", ["step_accuracy", "whole_walk_rate", "top1", "hierarchical_f"]),
         ("differential", ["top1", "top6", "mrr"]),
@@ -147,6 +148,8 @@ def test_a_model_that_knows_is_right_in_every_form(
         ["valid_report_rate", *perfect], 1
     )
     assert set(perfect) <= set(found["task"]["metrics"])
+    if task == "ddx_choice":
+        assert found["metrics"]["rivals_shortcut_accuracy"]["value"] == found["metrics"]["chance_level"]["value"] < 1
 
 
 @pytest.mark.parametrize("path", sorted((TASKS / "paper").glob("*.yaml")), ids=lambda path: path.stem)
