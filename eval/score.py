@@ -18,6 +18,7 @@ from skinr1.errors import UserError
 from skinr1.images import load_image
 from skinr1.knowledge import EDGES, Knowledge
 from skinr1.metrics import (
+    check_one_task,
     fairness_table,
     forms,
     ita,
@@ -116,8 +117,10 @@ def tone_from_pixels(args: Arguments) -> dict[str, Any] | None:
 
 
 def write_scores(args: Arguments) -> dict[str, Any]:
-    """Scores the predictions, writes the folder and returns the scores."""
+    """Scores the predictions, writes the folder and returns the scores. Raises UserError for runs of several tasks."""
     taxonomy = Taxonomy.load(args.taxonomy)
+    folders = [folder for folder in (args.predictions, args.baseline, args.validation) if folder]
+    check_one_task(folders)
     baseline = (args.baseline.name, read_columns(args.baseline, taxonomy)) if args.baseline else None
     validation = read_columns(args.validation, taxonomy) if args.validation else None
     columns = read_columns(args.predictions, taxonomy)
@@ -141,7 +144,7 @@ def write_scores(args: Arguments) -> dict[str, Any]:
         args.output,
         "score",
         config={"resamples": args.resamples, "baseline": baseline[0] if baseline else None},
-        inputs=[folder / PREDICTIONS for folder in (args.predictions, args.baseline, args.validation) if folder],
+        inputs=[folder / PREDICTIONS for folder in folders],
         seed=args.seed,
         counts={"cases": scores["n"], "patients": scores["patients"], "invalid": sum(scores["invalid"].values())},
         taxonomy_hash=taxonomy.hash,
