@@ -267,6 +267,19 @@ def test_runs_share_a_cache_and_another_model_does_not(run: Run, tmp_path: Path)
         run("condition", "fifth", *shared)
 
 
+def test_a_journal_knows_the_weights_without_a_cache(run: Run, tmp_path: Path) -> None:
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    hashes = []
+    for content, calls in ((b"one", 3), (b"one", 0), (b"trained again", 3)):
+        (weights / "model.safetensors").write_bytes(content)
+        assert run("condition", "p", f"--weights={weights}", "--limit=3").calls == calls
+        hashes.append(json.loads((tmp_path / "p" / "manifest.json").read_text())["config"]["weights"])
+    assert hashes[0] == hashes[1] != hashes[2]
+    assert run("condition", "p", "--limit=3").calls == 3
+    assert "weights" not in json.loads((tmp_path / "p" / "manifest.json").read_text())["config"]
+
+
 def test_a_key_is_sent_and_never_written(run: Run, tmp_path: Path) -> None:
     (tmp_path / "key").write_text(f"{KEY}\n")
     model = run("choice", "p", f"--api_key_file={tmp_path / 'key'}", f"--cache={tmp_path / 'cache'}")
