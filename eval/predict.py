@@ -105,7 +105,7 @@ async def model_of(
     if args.backend == "transformers":
         if args.weights is None:
             raise UserError("no model to load", "--backend transformers", "Give --weights, the folder of a model.")
-        journal.identity = {**weights, "dtype": args.dtype, "backend": args.backend}
+        journal.identity = {**weights, "dtype": args.dtype, "backend": args.backend, "batch": f"{args.batch}"}
         local = backends.in_process(args.weights, args.dtype, asker, journal, args.batch, args.ban_image_tokens)
         async with local as backend:
             yield backend

@@ -18,6 +18,7 @@ from PIL import Image
 from skinr1.cases import Case, Finding
 from skinr1.controls.asked import Asked
 from skinr1.errors import UserError
+from skinr1.predictions import Journal
 from skinr1.seven_point import CRITERIA
 from skinr1.stage import read_jsonl, write_jsonl
 from skinr1.taxonomy import Taxonomy
@@ -333,6 +334,8 @@ def test_one_answer_is_that_of_the_batch(
         scripts["predict"].main([*local(cases, tmp_path / f"{batch}", model_folder), f"--batch={batch}", "--limit=5"])
     one, five = (rows(tmp_path / name) for name in ("1", "5"))
     assert [row["text"] for row in one] == [row["text"] for row in five]
+    kept = [Journal(tmp_path / name / "journal.jsonl").answers.keys() for name in ("1", "5")]
+    assert len(kept[0]) == 5 and kept[0].isdisjoint(kept[1])  # the same in other company is another question
 
 
 @pytest.mark.parametrize(
