@@ -17,13 +17,14 @@ from dataclasses import dataclass
 
 from skinr1.cases import Case
 from skinr1.knowledge import Knowledge
-from skinr1.letters import LETTERS
+from skinr1.letters import CONDITION_LETTERS, LETTERS
 from skinr1.questions import Label, Options, option_sets
 from skinr1.questions.shortcuts import are_rivals
 from skinr1.tasks.asking import Item
 from skinr1.tasks.task import Task
-from skinr1.taxonomy import Taxonomy
+from skinr1.taxonomy import Bucket, Taxonomy
 
+_LETTERED = [{bucket} for bucket in CONDITION_LETTERS.values()]
 MOST_RIGHT = 3  # options of the label's own way that Skin-R1 shows at most
 
 
@@ -51,6 +52,10 @@ def questions(
     refused = [(case, task.data.refuses(case)) for case in cases]
     left = [LeftOut(case.case_id, reason) for case, reason in refused if reason]
     asked = [case for case, reason in refused if not reason]
+    if task.form == "condition_letter":
+        lettered = {case.case_id for case in asked if _buckets(case, taxonomy) in _LETTERED}
+        left += [LeftOut(case.case_id, "no letter for its condition") for case in asked if case.case_id not in lettered]
+        asked = [case for case in asked if case.case_id in lettered]
     if task.options is None:
         return [Item(case.case_id, case) for case in asked], left
     kind, size = task.options.kind, task.options.size
@@ -70,6 +75,10 @@ def questions(
         further += [LeftOut(item.case_id, "more options than letters") for item in items if _many(item)]
         items = [item for item in items if not _many(item)]
     return items, [*left, *further]
+
+
+def _buckets(case: Case, taxonomy: Taxonomy) -> set[Bucket | None]:
+    return {taxonomy.bucket(node) for node in case.diagnoses}
 
 
 def _many(item: Item) -> bool:

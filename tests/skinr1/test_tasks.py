@@ -217,6 +217,14 @@ def test_of_the_shipped_textbook_the_hub_is_near_chance():
     assert hits > 0.8 * len(star)
 
 
+def test_conditions_without_a_letter_are_left_out():
+    items, left = questions(
+        task(form="condition_letter"), [case(0, NEVUS), case(1, ECZEMA), case(2, NEVUS, BCC)], TREE, 0
+    )
+    assert [item.case_id for item in items] == ["c000"]
+    assert [(one.case_id, one.reason) for one in left] == [(c, "no letter for its condition") for c in ("c001", "c002")]
+
+
 def test_own_way_is_all_that_a_path_shows():
     items, left = questions(task("path"), [case(0, NEVUS), case(1, "neoplasm")], TREE, 0)
     assert sorted(names(items[0])) == list(TREE.path(NEVUS)) and left[0].case_id == "c001"
