@@ -10,7 +10,7 @@ from pathlib import Path
 from skinr1 import config
 from skinr1.comparing import PERMUTATIONS, compare
 from skinr1.errors import UserError
-from skinr1.metrics import read_columns
+from skinr1.metrics import check_one_task, read_columns
 from skinr1.metrics.outcomes import PREDICTIONS
 from skinr1.metrics.statistics import RESAMPLES, SEED
 from skinr1.page.comparison import render_comparison
@@ -22,7 +22,7 @@ JSON, PAGE, TEXT = "compare.json", "index.html", "index.md"
 
 @dataclass
 class Arguments:
-    """Which runs. All must have answered the same cases, with the same truth."""
+    """Which runs. All must have answered the same questions, with the same truth."""
 
     predictions: list[Path] = field(metadata={"help": "Two to eight predictions folders; ours or imported ones."})
     output: Path = field(metadata={"help": "Folder that receives compare.json, index.html and index.md."})
@@ -45,9 +45,9 @@ def run_names(args: Arguments) -> list[str]:
 def main(argv: list[str] | None = None) -> None:
     args = config.parse(Arguments, argv, "compare")
     taxonomy = Taxonomy.load(args.taxonomy)
-    runs = {
-        name: read_columns(folder, taxonomy) for name, folder in zip(run_names(args), args.predictions, strict=True)
-    }
+    names = run_names(args)
+    check_one_task(args.predictions)
+    runs = {name: read_columns(folder, taxonomy) for name, folder in zip(names, args.predictions, strict=True)}
     found = compare(runs, taxonomy, args.resamples, args.permutations, args.seed)
     sources = next(iter(runs.values())).source
     rendered = sum(str(sources.values[code]).startswith("rendered") for code in sources.codes)

@@ -26,7 +26,7 @@ from skinr1.llm.endpoint import read_key
 from skinr1.predictions import JOURNAL, PREDICTIONS, Asker, Journal, prediction_row
 from skinr1.progress import progress_bar
 from skinr1.scale import case_files
-from skinr1.serving.client import Completion, Sampling
+from skinr1.serving.client import Sampling
 from skinr1.stage import REJECTED, write_jsonl, write_manifest
 from skinr1.tasks import Questions, answers_to, load_task
 from skinr1.taxonomy import Taxonomy
@@ -54,7 +54,8 @@ class Arguments:
     knowledge: Path | None = field(default=None, metadata={"help": "Whose rivals a task asks about; default: primer."})
     backend: Literal["server", "transformers"] = field(default="server", metadata={"help": "Who answers."})
     weights: Path | None = field(
-        default=None, metadata={"help": "Model folder: loaded by transformers, or hashed for --cache."}
+        default=None,
+        metadata={"help": "Model folder: loaded by transformers; its hash keeps answers of other weights apart."},
     )
     dtype: str = field(default="float32", metadata={"help": "dtype of the weights that transformers load."})
     batch: int = field(default=16, metadata={"help": "Questions that transformers answer at once."})
@@ -83,9 +84,16 @@ def chosen_cases(args: Arguments) -> tuple[list[Case], int]:
     return labelled[: args.limit], len(found) - len(labelled)
 
 
+def weights_of(args: Arguments, progress: Progress) -> dict[str, str]:
+    """The hash of the weights where they are given. Raises UserError when there are none."""
+    return {"weights": backends.weights_identity(args.weights, progress.track)} if args.weights else {}
+
+
 @asynccontextmanager
-async def model_of(args: Arguments, taxonomy: Taxonomy, progress: Progress) -> AsyncIterator[backends.Backend]:
-    """The model that answers, with a journal in the output folder.
+async def model_of(
+    args: Arguments, weights: Mapping[str, str], taxonomy: Taxonomy, progress: Progress
+) -> AsyncIterator[backends.Backend]:
+    """The model that answers, with a journal in the output folder, whose keys hold the hash of the weights if given.
 
     Raises:
         UserError: it is not served, cannot be loaded, or its key or weights are not where they should be.
@@ -93,32 +101,34 @@ async def model_of(args: Arguments, taxonomy: Taxonomy, progress: Progress) -> A
     sampling = Sampling(args.structured, args.max_tokens, args.temperature, args.seed)
     asker = Asker(args.cases, args.model, sampling, taxonomy)
     cache = Cache(args.cache) if args.cache else None
-    weights = {"weights": backends.weights_identity(args.weights, progress.track)} if args.weights else None
     journal = Journal(args.output / JOURNAL, None, cache, args.budget_tokens)
     if args.backend == "transformers":
-        if args.weights is None or weights is None:
+        if args.weights is None:
             raise UserError("no model to load", "--backend transformers", "Give --weights, the folder of a model.")
-        journal.identity = {**weights, "dtype": args.dtype, "backend": args.backend}
+        journal.identity = {**weights, "dtype": args.dtype, "backend": args.backend, "batch": f"{args.batch}"}
         local = backends.in_process(args.weights, args.dtype, asker, journal, args.batch, args.ban_image_tokens)
         async with local as backend:
             yield backend
         return
-    journal.identity = (weights or {"endpoint": backends.endpoint_identity(args.url)}) if cache else None
+    journal.identity = weights or ({"endpoint": backends.endpoint_identity(args.url)} if cache else None)
     key = read_key(args.api_key_file) if args.api_key_file else None
     served = backends.server(args.url, asker, journal, args.concurrency, args.ban_image_tokens, key)
     async with served as backend:
         yield backend
 
 
-async def predict(args: Arguments, cases: list[Case], taxonomy: Taxonomy, progress: Progress) -> dict[str, Completion]:
-    """Asks for a report of every case under a progress bar. Raises UserError as :func:`skinr1.predictions.ask_all`."""
-    async with model_of(args, taxonomy, progress) as model:
+async def predict(
+    args: Arguments, cases: list[Case], taxonomy: Taxonomy, progress: Progress, weights: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Rows of reports of all cases, asked for under a progress bar. Raises UserError as :func:`answers_to`."""
+    async with model_of(args, weights, taxonomy, progress) as model:
         bar = progress.add_task(f"predict {args.model}", total=len(cases))
-        return await model.ask(model.asker, cases, lambda known: progress.advance(bar))
+        answers = await model.ask(model.asker, cases, lambda known: progress.advance(bar))
+    return [prediction_row(case, answers[case.case_id], taxonomy) for case in cases]
 
 
 async def predict_task(
-    args: Arguments, asked: Questions, taxonomy: Taxonomy, progress: Progress
+    args: Arguments, asked: Questions, taxonomy: Taxonomy, progress: Progress, weights: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     """Rows of a task's answers; a bar for each round of a descent. Raises UserError as :func:`answers_to`."""
 
@@ -126,27 +136,23 @@ async def predict_task(
         bar = progress.add_task(f"{asked.task.name}: {args.model}", total=total)
         return lambda: progress.advance(bar)
 
-    async with model_of(args, taxonomy, progress) as model:
+    async with model_of(args, weights, taxonomy, progress) as model:
         return await answers_to(asked, model, taxonomy, args.seed, begun)
 
 
-def write(
-    args: Arguments, cases: list[Case], answers: dict[str, Completion], unlabelled: int, taxonomy: Taxonomy
-) -> None:
-    """Writes the reports of all cases as :func:`write_rows`."""
-    write_rows(
-        args, [prediction_row(case, answers[case.case_id], taxonomy) for case in cases], unlabelled, taxonomy, None
-    )
-
-
 def write_rows(
-    args: Arguments, rows: Sequence[Mapping[str, Any]], unlabelled: int, taxonomy: Taxonomy, asked: Questions | None
+    args: Arguments,
+    rows: Sequence[Mapping[str, Any]],
+    unlabelled: int,
+    taxonomy: Taxonomy,
+    weights: Mapping[str, str],
+    asked: Questions | None = None,
 ) -> None:
-    """Writes predictions.jsonl, then the manifest, which holds the whole task but no address and no key."""
+    """Writes predictions.jsonl, then the manifest: the whole task, the hash of given weights, no address and no key."""
     write_jsonl(args.output / PREDICTIONS, rows)
     names = ["model", "split", "role", "structured", "max_tokens", "temperature", "limit", "ban_image_tokens"]
     names += ["backend", "dtype", "batch"] if args.backend == "transformers" else []
-    settings = {name: getattr(args, name) for name in names} | {"prompt_version": prompts.PROMPT_VERSION}
+    settings = {name: getattr(args, name) for name in names} | {"prompt_version": prompts.PROMPT_VERSION, **weights}
     counts = {
         "cases": len(rows),
         "cut": sum(row["finish_reason"] == "length" for row in rows),
@@ -173,16 +179,18 @@ def main(argv: list[str] | None = None) -> None:
     taxonomy = Taxonomy.load(args.taxonomy)
     cases, unlabelled = chosen_cases(args)
     told, left_out = f"{len(cases)} answers", f", {unlabelled} without a label left out" if unlabelled else ""
-    if args.task is None:
-        with progress_bar() as progress:
-            answers = asyncio.run(predict(args, cases, taxonomy, progress))
-        write(args, cases, answers, unlabelled, taxonomy)
-    else:
+    asked = None
+    if args.task:
         knowledge = Knowledge.load(args.knowledge) if args.knowledge else None
         asked = Questions.of(load_task(args.task), cases, taxonomy, args.seed, knowledge)
-        with progress_bar() as progress:
-            rows = asyncio.run(predict_task(args, asked, taxonomy, progress))
-        write_rows(args, rows, unlabelled, taxonomy, asked)
+    with progress_bar() as progress:
+        weights = weights_of(args, progress)
+        if asked is None:
+            rows = asyncio.run(predict(args, cases, taxonomy, progress, weights))
+        else:
+            rows = asyncio.run(predict_task(args, asked, taxonomy, progress, weights))
+    write_rows(args, rows, unlabelled, taxonomy, weights, asked)
+    if asked:
         told = f"{len(rows)} answers to {asked.task.name}"
         left_out += f", {len(asked.left_out)} not asked (see {REJECTED})" if asked.left_out else ""
     print(f"{told} of {args.model} in {args.output / PREDICTIONS}{left_out}")

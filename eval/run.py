@@ -119,8 +119,8 @@ def ask(args: Arguments, name: str, folder: Path, core: int, progress: Progress)
         )
         cases, unlabelled = predict.chosen_cases(asking)
         taxonomy = Taxonomy.load(args.taxonomy)
-        answers = asyncio.run(predict.predict(asking, cases, taxonomy, progress))
-        predict.write(asking, cases, answers, unlabelled, taxonomy)
+        rows = asyncio.run(predict.predict(asking, cases, taxonomy, progress, {}))
+        predict.write_rows(asking, rows, unlabelled, taxonomy, {})
 
 
 def ask_all(args: Arguments, folders: dict[str, Path]) -> None:

@@ -16,8 +16,9 @@ from skinr1 import config
 from skinr1.cases import read_cases
 from skinr1.errors import UserError
 from skinr1.images import load_image
-from skinr1.knowledge import Knowledge
+from skinr1.knowledge import EDGES, Knowledge
 from skinr1.metrics import (
+    check_one_task,
     fairness_table,
     forms,
     ita,
@@ -83,6 +84,15 @@ def of_task(task: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     return {"name": task["name"], "version": task["version"], "about": task["about"], "metrics": measured}
 
 
+def rivals_asked(args: Arguments, manifest: dict[str, Any], taxonomy: Taxonomy) -> dict[str, set[str]] | None:
+    """The differential graph that a task drew its options from; None where it drew from none, or it is not given."""
+    if (manifest["config"]["task"]["options"] or {}).get("kind") != "rivals":
+        return None
+    if EDGES not in (one["name"] for one in manifest["inputs"]):
+        return Knowledge.primer(taxonomy).rivals()
+    return Knowledge.load(args.knowledge).rivals() if args.knowledge else None
+
+
 def tone_from_pixels(args: Arguments) -> dict[str, Any] | None:
     """Skin tone by the estimators from the first picture of each case; None unless pictures are given.
 
@@ -107,16 +117,20 @@ def tone_from_pixels(args: Arguments) -> dict[str, Any] | None:
 
 
 def write_scores(args: Arguments) -> dict[str, Any]:
-    """Scores the predictions, writes the folder and returns the scores."""
+    """Scores the predictions, writes the folder and returns the scores. Raises UserError for runs of several tasks."""
     taxonomy = Taxonomy.load(args.taxonomy)
+    folders = [folder for folder in (args.predictions, args.baseline, args.validation) if folder]
+    check_one_task(folders)
     baseline = (args.baseline.name, read_columns(args.baseline, taxonomy)) if args.baseline else None
     validation = read_columns(args.validation, taxonomy) if args.validation else None
     columns = read_columns(args.predictions, taxonomy)
     read = readings(args, taxonomy)
     further = rationale.metrics(read) if read else ()
-    task = read_manifest(args.predictions)["config"].get("task")
+    manifest = read_manifest(args.predictions)
+    task = manifest["config"].get("task")
     if task:
-        further = (*further, *forms.metrics(read_outcomes(args.predictions, taxonomy), taxonomy))
+        rivals = rivals_asked(args, manifest, taxonomy)
+        further = (*further, *forms.metrics(read_outcomes(args.predictions, taxonomy), taxonomy, rivals))
     scores = score(columns, taxonomy, baseline, args.resamples, args.seed, validation, further)
     if task:
         scores["task"] = of_task(task, scores["metrics"])
@@ -130,7 +144,7 @@ def write_scores(args: Arguments) -> dict[str, Any]:
         args.output,
         "score",
         config={"resamples": args.resamples, "baseline": baseline[0] if baseline else None},
-        inputs=[folder / PREDICTIONS for folder in (args.predictions, args.baseline, args.validation) if folder],
+        inputs=[folder / PREDICTIONS for folder in folders],
         seed=args.seed,
         counts={"cases": scores["n"], "patients": scores["patients"], "invalid": sum(scores["invalid"].values())},
         taxonomy_hash=taxonomy.hash,

@@ -5,7 +5,7 @@ is read here into a report.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from skinr1.report import InvalidAnswer
@@ -16,9 +16,10 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 CONDITION_LETTERS: Final = {"A": Bucket.BENIGN, "B": Bucket.MALIGNANT, "C": Bucket.INDETERMINATE}
 CONDITION_WORDS: Final = {"A": "benign", "B": "malignant", "C": "precancerous in situ"}
 _TAG = "final diagnosis"
-_FINAL = re.compile(rf"<{_TAG}>(.*?)</{_TAG}>", re.IGNORECASE | re.DOTALL)
+_OPEN, _CLOSE = re.compile(f"<{_TAG}>", re.IGNORECASE), re.compile(f"</{_TAG}>", re.IGNORECASE)
 _STRICT_LETTER = re.compile(r"\(?([A-Z])\)?(?:\s*[:.)]\s*(.*))?", re.DOTALL)
-_RELEASED_LETTER = re.compile(r"[:\(\s]*([A-K])[:\)\s]*", re.IGNORECASE)
+# The released `[:\(\s]*([A-K])[:\)\s]*` finds the same letter, in time that grows with the square of a run of spaces.
+_RELEASED_LETTER = re.compile("[A-K]", re.IGNORECASE)
 
 
 def final_letter(body: str, names: Sequence[str]) -> str:
@@ -30,7 +31,7 @@ def final_letter(body: str, names: Sequence[str]) -> str:
     Raises:
         InvalidAnswer: with reason ``letter``, or ``option`` for a letter beyond them.
     """
-    found = _FINAL.findall(body)
+    found = list(_final(body))
     match = _STRICT_LETTER.fullmatch(found[0].strip()) if len(found) == 1 else None
     if match is None:
         raise InvalidAnswer("letter", f"not one letter in one <{_TAG}>")
@@ -49,6 +50,13 @@ def released_letter(text: str) -> str:
     The first of A to K in the first ``<final diagnosis>``, in whatever word: "Melanoma" is E, "benign" is B. Source:
     its ``test_performance.py``; never used but to say what the published number would have been.
     """
-    found = _FINAL.search(text)
-    match = _RELEASED_LETTER.search(found[1]) if found else None
-    return match[1].upper() if match else "Z"
+    match = _RELEASED_LETTER.search(next(_final(text), ""))
+    return match[0].upper() if match else "Z"
+
+
+def _final(text: str) -> Iterator[str]:
+    """What stands in each final diagnosis that is closed; every character is looked at once, whatever the text."""
+    at = 0
+    while (opened := _OPEN.search(text, at)) and (closed := _CLOSE.search(text, opened.end())):
+        yield text[opened.end() : closed.start()]
+        at = closed.end()

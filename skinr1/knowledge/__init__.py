@@ -106,6 +106,14 @@ class Knowledge:
         write_jsonl(folder / EDGES, (asdict(edge) for edge in self.edges))
         write_jsonl(folder / FIGURES, map(figure_row, self.figures))
 
+    def rivals(self) -> dict[str, set[str]]:
+        """Node -> its neighbours in the differential graph, whichever of the two a passage is about."""
+        found: dict[str, set[str]] = {}
+        for edge in self.edges:
+            found.setdefault(edge.diagnosis, set()).add(edge.rival)
+            found.setdefault(edge.rival, set()).add(edge.diagnosis)
+        return found
+
     def graph(self) -> list[Link]:
         """The weighted differential graph over all books."""
         return links(self.edges, self.passages)

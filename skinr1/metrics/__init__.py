@@ -3,7 +3,7 @@
 from skinr1.metrics.columns import Columns
 from skinr1.metrics.estimate import Estimate, estimates, paired_differences
 from skinr1.metrics.outcomes import Outcome, Prediction, outcomes, read_outcomes
-from skinr1.metrics.reading import columns_of, read_columns
+from skinr1.metrics.reading import check_one_task, columns_of, read_columns
 from skinr1.metrics.scores import score
 from skinr1.metrics.table import fairness_table, markdown_table, metrics_table, show, summary_table, tone_table
 
@@ -12,6 +12,7 @@ __all__ = [
     "Estimate",
     "Outcome",
     "Prediction",
+    "check_one_task",
     "columns_of",
     "estimates",
     "fairness_table",

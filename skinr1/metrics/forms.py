@@ -13,7 +13,7 @@ from skinr1.answer_forms import Options, read_answer
 from skinr1.letters import CONDITION_LETTERS, LETTERS, released_letter
 from skinr1.metrics.catalogue import Counted, Metric, Seen
 from skinr1.metrics.outcomes import Outcome, Prediction
-from skinr1.questions.shortcuts import deepest_related_pair
+from skinr1.questions.shortcuts import Rivals, deepest_related_pair, most_rivals
 from skinr1.report import InvalidAnswer
 from skinr1.seven_point import Checklist
 from skinr1.taxonomy import Taxonomy
@@ -30,7 +30,8 @@ class FormReading:
         option_given: the answer names an option.
         choice: the answer is the best option: see :func:`best_options`. ``level`` is that of all options, 0 if mixed.
         chance: right by drawing an option; ``shortcut``: right by the names of the options alone, the deeper one of
-            the two that are most closely related.
+            the two that are most closely related; ``hub``: by a differential graph alone, the option with the most
+            rivals among the others.
         released: right as the released evaluation of Skin-R1 reads and keys it, the deepest option on the label's way.
         steps: rounds of a descent that could go right or wrong, and went right; ``walk``: all of them did.
         seven_point: points between the score of the answer and that of the annotation.
@@ -41,14 +42,15 @@ class FormReading:
     choice: Share = (0, 0)
     chance: Share = (0, 0)
     shortcut: Share = (0, 0)
+    hub: Share = (0, 0)
     released: Share = (0, 0)
     steps: Share = (0, 0)
     walk: Share = (0, 0)
     seven_point: Share = (0, 0)
 
 
-def read(outcome: Outcome, taxonomy: Taxonomy) -> FormReading:
-    """The numbers of one row."""
+def read(outcome: Outcome, taxonomy: Taxonomy, rivals: Rivals | None = None) -> FormReading:
+    """The numbers of one row; ``rivals`` is the differential graph that its options were drawn from, if any."""
     row, seven_point = outcome.row, _seven_point(outcome)
     if row.form == "descent":
         steps = _steps(row, taxonomy)
@@ -65,6 +67,7 @@ def read(outcome: Outcome, taxonomy: Taxonomy) -> FormReading:
         choice=_share(said in best),
         chance=(len(best) / len(row.options), 1),
         shortcut=_share(deepest_related_pair(row.options, taxonomy, {}) in best),
+        hub=(0, 0) if rivals is None else _share(most_rivals(row.options, rivals) in best),
         released=_released(row, taxonomy) if row.form == "letter" else (0, 0),
     )
 
@@ -147,6 +150,7 @@ _METRICS = {
     "choice_accuracy": ("choice", True, True),
     "chance_level": ("chance", True, True),
     "shortcut_accuracy": ("shortcut", True, True),
+    "rivals_shortcut_accuracy": ("hub", True, True),
     "released_parser_accuracy": ("released", True, True),
     "step_accuracy": ("steps", True, True),
     "whole_walk_rate": ("walk", True, True),
@@ -158,9 +162,9 @@ LEVEL = "choice_accuracy_level_"
 NAMES = (*_METRICS, f"{LEVEL}1")  # and so on for each level
 
 
-def metrics(outcomes: Sequence[Outcome], taxonomy: Taxonomy) -> tuple[Metric, ...]:
-    """The metrics that concern any row of a run, whose rows are those of ``outcomes``."""
-    found = {outcome.case_id: read(outcome, taxonomy) for outcome in outcomes}
+def metrics(outcomes: Sequence[Outcome], taxonomy: Taxonomy, rivals: Rivals | None = None) -> tuple[Metric, ...]:
+    """The metrics that concern any row of a run, whose rows are those of ``outcomes``; ``rivals``: see :func:`read`."""
+    found = {outcome.case_id: read(outcome, taxonomy, rivals) for outcome in outcomes}
     made = [
         Metric(name, partial(_counted, found, field, None), bounded=bounded, higher=higher)
         for name, (field, bounded, higher) in _METRICS.items()

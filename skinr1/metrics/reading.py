@@ -1,7 +1,7 @@
 """A predictions file -> columns, line by line and on all cores: texts are parsed, turned into numbers and let go."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
 from multiprocessing import get_context
@@ -53,6 +53,24 @@ def read_file(path: Path, taxonomy: Taxonomy, processes: int | None = None) -> C
             found.append(part)
             progress.advance(bar, len(part))
     return joined(found, str(path))
+
+
+def check_one_task(folders: Iterable[Path]) -> None:
+    """Before numbers are compared: right answers to one question say nothing about another.
+
+    Raises:
+        UserError: a folder is not finished, or answers another task, or another version of it, than the first.
+    """
+    asked = [(folder, _task(folder)) for folder in folders]
+    for folder, task in asked[1:]:
+        if task != asked[0][1]:
+            where = f"{folder} ({task}), {asked[0][0]} ({asked[0][1]})"
+            raise UserError("runs answer different tasks", where, "Give runs of one task and version.")
+
+
+def _task(folder: Path) -> str:
+    task = read_manifest(folder)["config"].get("task")
+    return f"{task['name']}, version {task['version']}" if task else "no task"
 
 
 def columns_of(outcomes: list[Outcome], taxonomy: Taxonomy) -> Columns:

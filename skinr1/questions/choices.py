@@ -11,7 +11,7 @@ Blocks cannot take a label that more than 1/k of the cases have: its surplus get
 
 import hashlib
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +44,13 @@ def option_name(nodes: Iterable[str], taxonomy: Taxonomy) -> str:
     return " or ".join(taxonomy.node(node).name for node in nodes)
 
 
-def option_sets(labels: Mapping[str, Label], taxonomy: Taxonomy, size: int = 4, seed: int = 0) -> dict[str, Options]:
+def option_sets(
+    labels: Mapping[str, Label],
+    taxonomy: Taxonomy,
+    size: int = 4,
+    seed: int = 0,
+    beside: Callable[[Label, Label], bool] | None = None,
+) -> dict[str, Options]:
     """Case id -> its options, for the cases that find a place in a block.
 
     The result depends on seed, case ids and labels, and not on the order of the mapping.
@@ -52,6 +58,7 @@ def option_sets(labels: Mapping[str, Label], taxonomy: Taxonomy, size: int = 4, 
     Args:
         labels: case id -> label, of one split: no option may come from another.
         size: options of a question.
+        beside: whether two labels that exclude each other may stand in one block as well; symmetric; None: all may.
 
     Raises:
         UserError: fewer than two options, or a node that is not in the taxonomy.
@@ -63,28 +70,30 @@ def option_sets(labels: Mapping[str, Label], taxonomy: Taxonomy, size: int = 4, 
         waiting[labels[case_id]].append(case_id)
     kinds = list(waiting)
     found: dict[str, Options] = {}
-    for block in _blocks(kinds, [len(cases) for cases in waiting.values()], taxonomy, size, seed):
+    fitting, shared = _relations(kinds, taxonomy)
+    if beside:
+        fitting &= np.array([[beside(one, other) for other in kinds] for one in kinds], dtype=bool).reshape(
+            fitting.shape
+        )
+    for block in _blocks(fitting, shared, [len(cases) for cases in waiting.values()], size, seed):
         options = tuple(kinds[kind].nodes for kind in block)
         found |= {waiting[kinds[kind]].pop(): options for kind in block}
     return found
 
 
-def _blocks(kinds: list[Label], counts: list[int], taxonomy: Taxonomy, size: int, seed: int) -> Iterator[list[int]]:
-    """Yields blocks of indices into ``kinds``, each index at most as often as counted, in the order to be shown.
+def _blocks(fitting: Any, shared: Any, counts: list[int], size: int, seed: int) -> Iterator[list[int]]:
+    """Yields blocks of kinds that all fit together, each kind at most as often as counted, in the order to be shown.
 
     The most frequent kind that is left always takes part, and so does every kind that each block to come needs. The
     others are drawn by what is left of them, and twice as likely for each level of the tree that they share with the
     first: near ones teach more.
     """
-    if not kinds:
-        return
-    exclusive, shared = _relations(kinds, taxonomy)
     left = np.array(counts, dtype=np.int64)
     chance = random.Random(f"option sets {seed}")  # seeded by the text's SHA-512, not by its hash()
     to_come = _possible(left, size)
     while to_come:
         first = int(left.argmax())
-        block = _block(first, left, to_come, exclusive, np.exp2(shared[first]).astype(np.int64), size, chance)
+        block = _block(first, left, to_come, fitting, np.exp2(shared[first]).astype(np.int64), size, chance)
         if block is None:
             left[first] = 0
         else:
@@ -104,17 +113,17 @@ def _possible(left: Any, size: int) -> int:
 
 
 def _block(
-    first: int, left: Any, to_come: int, exclusive: Any, nearness: Any, size: int, chance: random.Random
+    first: int, left: Any, to_come: int, fitting: Any, nearness: Any, size: int, chance: random.Random
 ) -> list[int] | None:
     """A block with ``first``; None where nothing goes with it."""
     for _ in range(_TRIES):
-        block, open_to = [first], left * nearness * exclusive[first]
+        block, open_to = [first], left * nearness * fitting[first]
         while len(block) < size and open_to.any():
             needed = open_to * (left >= to_come)
             weights = np.cumsum(needed if needed.any() else open_to)
             drawn = int(np.searchsorted(weights, chance.randrange(int(weights[-1])), side="right"))
             block.append(drawn)
-            open_to = open_to * exclusive[drawn]
+            open_to = open_to * fitting[drawn]
         if len(block) == size:
             return block
     return None

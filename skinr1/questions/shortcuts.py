@@ -2,11 +2,12 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from skinr1.questions.choices import Options, option_name
 from skinr1.taxonomy import Taxonomy
 
+Rivals = Mapping[str, Collection[str]]  # node -> its neighbours in a differential graph
 # Options, the tree, and how many training cases have each label -> index of the chosen option.
 Shortcut = Callable[[Options, Taxonomy, Mapping[tuple[str, ...], int]], int]
 
@@ -41,6 +42,18 @@ def most_frequent(options: Options, taxonomy: Taxonomy, prior: Mapping[tuple[str
 def first_listed(options: Options, taxonomy: Taxonomy, prior: Mapping[tuple[str, ...], int]) -> int:
     """Always the first."""
     return 0
+
+
+def are_rivals(one: Iterable[str], other: Collection[str], rivals: Rivals) -> bool:
+    """Whether a differential graph sets any node of one label against any of the other."""
+    return any(node in rivals.get(own, ()) for own in one for node in other)
+
+
+def most_rivals(options: Sequence[Collection[str]], rivals: Rivals) -> int:
+    """The option that a differential graph sets against the most of the others, as it does the middle of a star."""
+    return max(
+        range(len(options)), key=lambda place: sum(are_rivals(options[place], other, rivals) for other in options)
+    )
 
 
 SHORTCUTS: Mapping[str, Shortcut] = {

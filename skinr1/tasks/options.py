@@ -2,7 +2,8 @@
 
 - ``level``: for each level of the tree, the nodes of that level that occur among the labels.
 - ``block``: labels that exclude each other, balanced so that options alone tell nothing (:mod:`skinr1.questions`).
-- ``rivals``: the label and its rivals in the differential graph of the textbook, as far as they occur as labels.
+- ``rivals``: labels that are all rivals of one another in the differential graph of the textbook, balanced as a block:
+  with the rivals of the truth alone, the truth is the one that is a rival of all.
 - ``path``: the nodes on the way to the label and no other, as Skin-R1's hierarchical benchmark has them.
 - ``paths``: the nodes on the ways to two labels that exclude each other; each is the truth of as many questions.
 - ``lineage``: as Skin-R1 draws them: some of the label's own way, the others at random.
@@ -11,17 +12,19 @@ Names alone answer ``path`` and go far with ``lineage``: :mod:`skinr1.metrics.fo
 """
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from skinr1.cases import Case
 from skinr1.knowledge import Knowledge
-from skinr1.letters import LETTERS
+from skinr1.letters import CONDITION_LETTERS, LETTERS
 from skinr1.questions import Label, Options, option_sets
+from skinr1.questions.shortcuts import are_rivals
 from skinr1.tasks.asking import Item
 from skinr1.tasks.task import Task
-from skinr1.taxonomy import Taxonomy
+from skinr1.taxonomy import Bucket, Taxonomy
 
+_LETTERED = [{bucket} for bucket in CONDITION_LETTERS.values()]
 MOST_RIGHT = 3  # options of the label's own way that Skin-R1 shows at most
 
 
@@ -49,13 +52,17 @@ def questions(
     refused = [(case, task.data.refuses(case)) for case in cases]
     left = [LeftOut(case.case_id, reason) for case, reason in refused if reason]
     asked = [case for case, reason in refused if not reason]
+    if task.form == "condition_letter":
+        lettered = {case.case_id for case in asked if _buckets(case, taxonomy) in _LETTERED}
+        left += [LeftOut(case.case_id, "no letter for its condition") for case in asked if case.case_id not in lettered]
+        asked = [case for case in asked if case.case_id in lettered]
     if task.options is None:
         return [Item(case.case_id, case) for case in asked], left
     kind, size = task.options.kind, task.options.size
     if kind == "level":
         items, further = _levels(asked, taxonomy, seed)
     elif kind == "rivals":
-        items, further = _rivals(asked, taxonomy, seed, knowledge or Knowledge.primer(taxonomy))
+        items, further = _rivals(asked, taxonomy, seed, size, knowledge or Knowledge.primer(taxonomy))
     elif kind == "path":
         items, further = _path(asked, taxonomy, seed)
     elif kind == "lineage":
@@ -68,6 +75,10 @@ def questions(
         further += [LeftOut(item.case_id, "more options than letters") for item in items if _many(item)]
         items = [item for item in items if not _many(item)]
     return items, [*left, *further]
+
+
+def _buckets(case: Case, taxonomy: Taxonomy) -> set[Bucket | None]:
+    return {taxonomy.bucket(node) for node in case.diagnoses}
 
 
 def _many(item: Item) -> bool:
@@ -90,22 +101,16 @@ def _levels(cases: Sequence[Case], taxonomy: Taxonomy, seed: int) -> Found:
     return items, left
 
 
-def _rivals(cases: Sequence[Case], taxonomy: Taxonomy, seed: int, knowledge: Knowledge) -> Found:
-    graph: dict[str, set[str]] = {}
-    for edge in knowledge.edges:
-        graph.setdefault(edge.diagnosis, set()).add(edge.rival)
-        graph.setdefault(edge.rival, set()).add(edge.diagnosis)
-    occurring = {node for case in cases for node in case.diagnoses}
-    items, left = [], []
-    for case in cases:
-        near = {rival for node in case.diagnoses for rival in graph.get(node, ())} & occurring
-        thought_of = {*case.diagnoses, *(node for node, _ in case.differential)}
-        rivals = [node for node in sorted(near) if not any(_related(node, other, taxonomy) for other in thought_of)]
-        if not rivals:
-            left.append(LeftOut(case.case_id, "no rival of the diagnosis occurs"))
-            continue
-        items.append(Item(case.case_id, case, _shuffled((case.diagnoses, *_single(rivals)), seed, case.case_id)))
-    return items, left
+def _rivals(cases: Sequence[Case], taxonomy: Taxonomy, seed: int, size: int, knowledge: Knowledge) -> Found:
+    """The largest blocks first, ``size`` options at most; a case that finds no room may find it in a smaller one."""
+    graph = knowledge.rivals()
+    labels, sets = _labels(cases), dict[str, Options]()
+    for width in range(size, 1, -1):
+        waiting = {case_id: label for case_id, label in labels.items() if case_id not in sets}
+        sets |= option_sets(
+            waiting, taxonomy, width, seed, lambda one, other: are_rivals(one.nodes, other.nodes, graph)
+        )
+    return _placed(cases, sets, "no block of rivals has room")
 
 
 def _path(cases: Sequence[Case], taxonomy: Taxonomy, seed: int) -> Found:
@@ -142,11 +147,16 @@ def _lineage(cases: Sequence[Case], taxonomy: Taxonomy, seed: int, size: int) ->
 
 
 def _blocks(cases: Sequence[Case], taxonomy: Taxonomy, seed: int, size: int) -> Found:
-    labels = {case.case_id: Label(case.diagnoses, tuple(node for node, _ in case.differential)) for case in cases}
-    sets = option_sets(labels, taxonomy, size, seed) if labels else {}
+    return _placed(cases, option_sets(_labels(cases), taxonomy, size, seed), "no block of labels has room")
+
+
+def _labels(cases: Sequence[Case]) -> dict[str, Label]:
+    return {case.case_id: Label(case.diagnoses, tuple(node for node, _ in case.differential)) for case in cases}
+
+
+def _placed(cases: Sequence[Case], sets: Mapping[str, Options], otherwise: str) -> Found:
     items = [Item(case.case_id, case, sets[case.case_id]) for case in cases if case.case_id in sets]
-    left = [LeftOut(case.case_id, "no block of labels has room") for case in cases if case.case_id not in sets]
-    return items, left
+    return items, [LeftOut(case.case_id, otherwise) for case in cases if case.case_id not in sets]
 
 
 def _both_ways(pair: Options, taxonomy: Taxonomy, seed: int) -> Options:
@@ -161,10 +171,6 @@ def _single(nodes: Iterable[str]) -> Options:
 
 def _above(nodes: Iterable[str], taxonomy: Taxonomy) -> list[str]:
     return [part for node in nodes for part in taxonomy.path(node)]
-
-
-def _related(one: str, other: str, taxonomy: Taxonomy) -> bool:
-    return one in taxonomy.path(other) or other in taxonomy.path(one)
 
 
 def _shuffled(options: Options, seed: int, name: str) -> Options:

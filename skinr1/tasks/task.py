@@ -43,7 +43,7 @@ class DataFilter(_Frozen):
 
 
 class OptionSource(_Frozen):
-    """Where options come from, see :mod:`skinr1.tasks.options`; ``size`` is that of a block or a lineage."""
+    """Where options come from, see :mod:`skinr1.tasks.options`; ``size``: of a block or lineage; the most rivals."""
 
     kind: OptionKind
     size: int = Field(default=4, ge=2)

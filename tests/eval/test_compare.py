@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from skinr1.errors import UserError
-from skinr1.stage import read_jsonl, write_jsonl
+from skinr1.stage import read_jsonl, write_jsonl, write_manifest
 from tests.folders import digests
 
 
@@ -65,3 +65,12 @@ def test_runs_on_other_cases_are_refused(run, scripts) -> None:
     write_jsonl(path, list(read_jsonl(path))[1:])
     with pytest.raises(UserError, match="only one of the two runs"):
         scripts["compare"].main(arguments(run, ["base", "grpo"]))
+
+
+def test_runs_of_other_tasks_are_refused(run, scripts) -> None:
+    for name, version in (("sft", 1), ("grpo", 2)):
+        task = {"name": "choice", "version": version}
+        write_manifest(run / "predictions" / name, "predict", config={"task": task})
+    with pytest.raises(UserError, match=r"different tasks: .*choice, version 2.*choice, version 1") as caught:
+        scripts["compare"].main(arguments(run, ["sft", "grpo"]))
+    assert "\n" not in str(caught.value)

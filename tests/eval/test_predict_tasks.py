@@ -18,6 +18,7 @@ from PIL import Image
 from skinr1.cases import Case, Finding
 from skinr1.controls.asked import Asked
 from skinr1.errors import UserError
+from skinr1.predictions import Journal
 from skinr1.seven_point import CRITERIA
 from skinr1.stage import read_jsonl, write_jsonl
 from skinr1.taxonomy import Taxonomy
@@ -128,6 +129,7 @@ def scores(folder: Path, scripts: dict[str, ModuleType]) -> dict[str, Any]:
     ("task", "perfect"),
     [
         ("choice", ["choice_accuracy", "option_given_rate", "top1"]),
+        ("ddx_choice", ["choice_accuracy", "top1"]),
         ("choice_by_level", ["choice_accuracy", "choice_accuracy_level_1", "choice_accuracy_level_2"]),
         ("descent", ["step_accuracy", "whole_walk_rate", "top1", "hierarchical_f"]),
         ("differential", ["top1", "top6", "mrr"]),
@@ -147,6 +149,8 @@ def test_a_model_that_knows_is_right_in_every_form(
         ["valid_report_rate", *perfect], 1
     )
     assert set(perfect) <= set(found["task"]["metrics"])
+    if task == "ddx_choice":
+        assert found["metrics"]["rivals_shortcut_accuracy"]["value"] == found["metrics"]["chance_level"]["value"] < 1
 
 
 @pytest.mark.parametrize("path", sorted((TASKS / "paper").glob("*.yaml")), ids=lambda path: path.stem)
@@ -264,6 +268,19 @@ def test_runs_share_a_cache_and_another_model_does_not(run: Run, tmp_path: Path)
         run("condition", "fifth", *shared)
 
 
+def test_a_journal_knows_the_weights_without_a_cache(run: Run, tmp_path: Path) -> None:
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    hashes = []
+    for content, calls in ((b"one", 3), (b"one", 0), (b"trained again", 3)):
+        (weights / "model.safetensors").write_bytes(content)
+        assert run("condition", "p", f"--weights={weights}", "--limit=3").calls == calls
+        hashes.append(json.loads((tmp_path / "p" / "manifest.json").read_text())["config"]["weights"])
+    assert hashes[0] == hashes[1] != hashes[2]
+    assert run("condition", "p", "--limit=3").calls == 3
+    assert "weights" not in json.loads((tmp_path / "p" / "manifest.json").read_text())["config"]
+
+
 def test_a_key_is_sent_and_never_written(run: Run, tmp_path: Path) -> None:
     (tmp_path / "key").write_text(f"{KEY}\n")
     model = run("choice", "p", f"--api_key_file={tmp_path / 'key'}", f"--cache={tmp_path / 'cache'}")
@@ -317,6 +334,8 @@ def test_one_answer_is_that_of_the_batch(
         scripts["predict"].main([*local(cases, tmp_path / f"{batch}", model_folder), f"--batch={batch}", "--limit=5"])
     one, five = (rows(tmp_path / name) for name in ("1", "5"))
     assert [row["text"] for row in one] == [row["text"] for row in five]
+    kept = [Journal(tmp_path / name / "journal.jsonl").answers.keys() for name in ("1", "5")]
+    assert len(kept[0]) == 5 and kept[0].isdisjoint(kept[1])  # the same in other company is another question
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from skinr1.errors import UserError
-from skinr1.stage import read_jsonl, write_jsonl
+from skinr1.stage import read_jsonl, write_jsonl, write_manifest
 
 
 def arguments(run, name, *extra):
@@ -63,6 +63,29 @@ def test_runs_on_other_cases_are_refused(run, scripts):
     with pytest.raises(UserError, match=r"only one of the two runs: case-0000"):
         scripts["score"].main(arguments(run, "sft", f"--baseline={run}/predictions/base"))
     assert not (run / "scores").exists()
+
+
+TASK = {"name": "choice", "version": 1, "about": "a", "options": None, "metrics": ["top1"]}
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"), [(TASK, None), (None, TASK), (TASK, TASK | {"name": "signs"}), (TASK, TASK | {"version": 2})]
+)
+@pytest.mark.parametrize("beside", ["baseline", "validation"])
+def test_runs_of_other_tasks_are_refused(run, scripts, mine, theirs, beside):
+    for name, task in (("sft", mine), ("base", theirs)):
+        write_manifest(run / "predictions" / name, "predict", config={"task": task} if task else {})
+    with pytest.raises(UserError, match="different tasks") as caught:
+        scripts["score"].main(arguments(run, "sft", f"--{beside}={run}/predictions/base"))
+    assert "\n" not in str(caught.value) and not (run / "scores").exists()
+
+
+def test_runs_of_one_task_are_compared(run, scripts):
+    for name, words in (("sft", "new"), ("base", "old")):
+        write_manifest(run / "predictions" / name, "predict", config={"task": TASK | {"about": words}})
+    scripts["score"].main(arguments(run, "sft", f"--baseline={run}/predictions/base"))
+    found = json.loads((run / "scores" / "sft" / "scores.json").read_text())
+    assert found["task"]["name"] == "choice" and found["paired"]["baseline"] == "base"
 
 
 def test_unfinished_predictions_are_refused(run, scripts):

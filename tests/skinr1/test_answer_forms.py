@@ -1,6 +1,7 @@
 """The shorter answer forms: what is read, what is refused, and what their grammars let through."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from skinr1.answer_forms import Step, form_schema, form_tag, names_of, read_answer
 from skinr1.errors import UserError
 from skinr1.grammar import json_ebnf, longest_json
-from skinr1.letters import CONDITION_LETTERS, released_letter
+from skinr1.letters import CONDITION_LETTERS, final_letter, released_letter
 from skinr1.report import InvalidAnswer, inconsistencies, render
 from skinr1.seven_point import CRITERIA
 from skinr1.taxonomy import Bucket
@@ -172,6 +173,47 @@ def test_the_released_parser_reads_as_it_was_released(body, letter):
     """Its faults, each as ../shared/spec/skin-r1.md 6 has it, so that both numbers can stand side by side."""
     assert released_letter(f"<thinking>x</thinking> <final diagnosis>{body}</final diagnosis>") == letter
     assert released_letter(body) == "Z"
+
+
+LONG = 1_000_000
+OPENED, CLOSED = "<final diagnosis>", "</final diagnosis>"
+
+
+@pytest.mark.parametrize(
+    ("hostile", "released", "strict"),
+    [
+        (f"{OPENED}{' ' * LONG}{CLOSED}", "Z", None),
+        (f"{OPENED}{' (:' * (LONG // 3)}{CLOSED}", "Z", None),
+        (f"{OPENED}{' ' * LONG}b{CLOSED}", "B", None),
+        (f"{OPENED}A{' ' * LONG}x{CLOSED}", "A", None),
+        (f"{OPENED}A){' ' * LONG}{CLOSED}", "A", "A"),
+        (OPENED * (LONG // len(OPENED)), "Z", None),
+        (CLOSED * (LONG // len(CLOSED)), "Z", None),
+        (f"{OPENED}A{CLOSED}" * (LONG // 40), "A", None),
+        ("<" * LONG, "Z", None),
+    ],
+    ids=lambda value: f"{value[:20]!r}" if isinstance(value, str) else "",
+)
+def test_hostile_text_is_read_once(hostile, released, strict):
+    """A megabyte that a pattern which goes back would read for hours."""
+    assert released_letter(hostile) == released
+    if strict:
+        assert final_letter(hostile, ["nevus"]) == strict
+    else:
+        with pytest.raises(InvalidAnswer, match="letter"):
+            final_letter(hostile, ["nevus"])
+
+
+@given(
+    st.text(alphabet="<>/ (:)AbKz\u212a\u0131\n", max_size=30) | st.sampled_from(["Option B", "benign"]),
+    st.integers(0, 2),
+)
+def test_the_released_letter_is_the_one_of_its_own_patterns(body, closed):
+    """As ``test_performance.py`` has them."""
+    text = f"{OPENED}{body}{CLOSED * closed}{OPENED}C{CLOSED}"
+    found = re.search(f"{OPENED}(.*?){CLOSED}", text, re.IGNORECASE | re.DOTALL)
+    letter = re.search(r"[:\(\s]*([A-K])[:\)\s]*", found[1], re.IGNORECASE)
+    assert released_letter(text) == (letter[1].upper() if letter else "Z")
 
 
 def test_benign_is_not_malignant_where_letters_are_read_strictly():

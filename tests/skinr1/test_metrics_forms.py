@@ -88,6 +88,21 @@ def test_a_lineage_is_answered_by_its_names():
     assert numbers([choice(n, truth, 1, block) for n, truth in enumerate(truths)])["shortcut_accuracy"] == 0.25
 
 
+def test_a_star_of_rivals_is_answered_by_the_graph():
+    """Nevus, set against each of the others that are not set against one another; then all against all."""
+    star = {NEVUS: {BLUE, BCC}, BLUE: {NEVUS}, BCC: {NEVUS}}
+    triangle = {NEVUS: {BLUE, BCC}, BLUE: {NEVUS, BCC}, BCC: {NEVUS, BLUE}}
+    rows = [choice(n, truth, 1, [[BLUE], [NEVUS], [BCC]]) for n, truth in enumerate((NEVUS, BLUE, BCC))]
+
+    def hub(rows, rivals):
+        found = forms.metrics(outcomes(rows, TREE), TREE, rivals)
+        return {name: e.value for name, e in estimates(found, seen(rows), resamples=5).items()}.get(
+            "rivals_shortcut_accuracy"
+        )
+
+    assert (hub(rows[:1], star), hub(rows, triangle), hub(rows, None)) == (1, pytest.approx(1 / 3, abs=1e-6), None)
+
+
 def final(letter):
     return f"<thinking>x</thinking> <final diagnosis>{letter}</final diagnosis>"
 

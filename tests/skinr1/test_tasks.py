@@ -15,7 +15,7 @@ from skinr1.errors import UserError
 from skinr1.knowledge import Edge, Knowledge
 from skinr1.metrics.forms import best_options
 from skinr1.predictions import Asker, prediction_row
-from skinr1.questions.shortcuts import deepest_related_pair
+from skinr1.questions.shortcuts import deepest_related_pair, most_rivals
 from skinr1.serving.client import Completion, Sampling
 from skinr1.seven_point import CRITERIA
 from skinr1.tasks import Item, Questions, TaskAsker, load_task
@@ -155,20 +155,74 @@ def test_levels_show_every_node_that_occurs():
     assert [(one.case_id, one.reason) for one in left] == [("c000#level-4", "one node at this level")]
 
 
-def test_rivals_are_those_of_the_textbook_that_occur():
-    def edge(one, other):
-        return Edge(one, other, (), "p")
+def graph(*pairs):
+    return Knowledge({}, (), tuple(Edge(one, other, (), "p") for one, other in pairs))
 
-    knowledge = Knowledge({}, (), (edge(NEVUS, MELANOMA), edge(BCC, NEVUS), edge(NEVUS, BLUE), edge(NEVUS, "neoplasm")))
-    cases = [case(0, NEVUS), case(1, MELANOMA), case(2, BCC), case(3, ECZEMA), case(4, "neoplasm")]
-    items, left = questions(task("rivals"), cases, TREE, 0, knowledge)
-    found = {item.case_id: sorted(names(item)) for item in items}
-    assert found["c000"] == sorted([NEVUS, MELANOMA, BCC])  # either direction; what lies above or never occurs is none
-    assert found["c001"] == sorted([MELANOMA, NEVUS])
+
+def test_rivals_are_those_of_the_textbook_and_of_one_another():
+    knowledge = graph((NEVUS, MELANOMA), (BCC, NEVUS), (MELANOMA, BCC), (NEVUS, BLUE), (NEVUS, "neoplasm"))
+    cases = [case(0, NEVUS), case(1, MELANOMA), case(2, BCC), case(3, ECZEMA), case(4, "neoplasm"), case(5, BLUE)]
+    items, left = questions(task("rivals"), [*cases, case(6, NEVUS)], TREE, 0, knowledge)
+    shown = Counter(frozenset(names(item)) for item in items)
+    assert shown == {frozenset({NEVUS, MELANOMA, BCC}): 3, frozenset({NEVUS, BLUE}): 2}  # either direction; none above
     assert [(one.case_id, one.reason) for one in left] == [
-        ("c003", "no rival of the diagnosis occurs"),
-        ("c004", "no rival of the diagnosis occurs"),
+        ("c003", "no block of rivals has room"),
+        ("c004", "no block of rivals has room"),
     ]
+
+
+def test_a_label_of_several_nodes_may_be_a_rival_as_well():
+    """ "nevus or blue nevus" is an option of the melanoma's question too: that it has two names tells nothing."""
+    items, _ = questions(task("rivals"), [case(0, NEVUS, BLUE), case(1, MELANOMA)], TREE, 0, graph((BLUE, MELANOMA)))
+    assert {frozenset(item.options) for item in items} == {frozenset({(NEVUS, BLUE), (MELANOMA,)})}
+
+
+def found_by(items, solve):
+    return sum(item.options[solve(item.options)] == item.case.diagnoses for item in items)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.lists(st.sampled_from(LEAVES), min_size=1, max_size=24),
+    st.sets(st.sampled_from([(one, other) for one in LEAVES for other in LEAVES if one < other])),
+    st.integers(0, 3),
+)
+def test_no_graph_tells_the_truth_from_its_rivals(leaves, pairs, seed):
+    """Whoever knows the graph and sees the options is right as often as by drawing one of them, exactly."""
+    knowledge = graph(*sorted(pairs))
+    cases = [case(number, node) for number, node in enumerate(leaves)]
+    items, left = questions(task("rivals"), cases, TREE, seed, knowledge)
+    assert (items, left) == questions(task("rivals"), cases, TREE, seed, graph(*((b, a) for a, b in sorted(pairs))))
+    assert sorted([item.case_id for item in items] + [one.case_id for one in left]) == [c.case_id for c in cases]
+    for item in items:
+        shown = names(item)
+        assert all(tuple(sorted((a, b))) in pairs for a in shown for b in shown if a != b) and len(shown) > 1
+    chance = sum(1 / len(item.options) for item in items)
+    assert found_by(items, lambda options: most_rivals(options, knowledge.rivals())) == pytest.approx(chance)
+
+
+def test_of_the_shipped_textbook_the_hub_is_near_chance():
+    knowledge = Knowledge.primer(FULL)
+    rivals = knowledge.rivals()
+    cases = [case(n, node) for n, node in enumerate(sorted(rivals) * 3)]
+    items, left = questions(load_task(next(p for p in SHIPPED if p.stem == "ddx_choice")), cases, FULL, 17, knowledge)
+    assert len(items) > len(left)
+    chance = sum(1 / len(item.options) for item in items)
+    assert found_by(items, lambda options: most_rivals(options, rivals)) == pytest.approx(chance)
+    star = [(node, *sorted(rivals[node])) for node in sorted(rivals)]  # the truth and its own rivals, as it once was
+    hits = sum(
+        most_rivals([(node,) for node in sorted(options)], rivals) == sorted(options).index(options[0])
+        for options in star
+    )
+    assert hits > 0.8 * len(star)
+
+
+def test_conditions_without_a_letter_are_left_out():
+    items, left = questions(
+        task(form="condition_letter"), [case(0, NEVUS), case(1, ECZEMA), case(2, NEVUS, BCC)], TREE, 0
+    )
+    assert [item.case_id for item in items] == ["c000"]
+    assert [(one.case_id, one.reason) for one in left] == [(c, "no letter for its condition") for c in ("c001", "c002")]
 
 
 def test_own_way_is_all_that_a_path_shows():
@@ -197,11 +251,10 @@ def test_a_lineage_is_what_the_reference_draws():
 
 
 def test_letters_run_out():
-    rivals = tuple(Edge(FULL.leaves[0], node, (), "p") for node in FULL.leaves[1:40])
-    cases = [case(n, node) for n, node in enumerate(FULL.leaves[:40])]
-    items, left = questions(task("rivals", form="letter"), cases, FULL, 0, Knowledge({}, (), rivals))
-    assert "c000" not in {item.case_id for item in items}
-    assert ("c000", "more options than letters") in {(one.case_id, one.reason) for one in left}
+    leaves = [node for node in FULL.leaves if FULL.node(node).depth == 4][:40]
+    items, left = questions(task("level", form="letter"), [case(n, node) for n, node in enumerate(leaves)], FULL, 0)
+    assert "c000#level-4" not in {item.case_id for item in items}
+    assert ("c000#level-4", "more options than letters") in {(one.case_id, one.reason) for one in left}
 
 
 @settings(deadline=None, max_examples=30)
