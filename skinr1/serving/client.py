@@ -154,8 +154,9 @@ class AsyncClient:
     async def models(self) -> list[str]:
         """Names the server answers to. Raises UserError when the answer is no list of models."""
         address = f"{self.url}/models"
+        response = await self._send("GET", address, None)
         try:
-            return [str(entry["id"]) for entry in (await self._send("GET", address, None)).json()["data"]]
+            return [str(entry["id"]) for entry in response.json()["data"]]
         except (ValueError, KeyError, TypeError):
             raise UserError("answer is no list of models", address, NO_SERVER) from None
 
