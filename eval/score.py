@@ -6,6 +6,7 @@ python eval/score.py --predictions runs/demo/predictions/grpo --output runs/demo
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from skinr1.metrics import (
     summary_table,
     tone_table,
 )
-from skinr1.metrics.outcomes import PREDICTIONS
+from skinr1.metrics.outcomes import PREDICTIONS, Outcome
 from skinr1.metrics.statistics import RESAMPLES, SEED
 from skinr1.progress import progress_bar
 from skinr1.stage import read_jsonl, read_manifest, write_atomic, write_manifest
@@ -62,7 +63,7 @@ class Arguments:
     taxonomy: Path | None = field(default=None, metadata={"help": "Your own taxonomy YAML; default: the shipped one."})
 
 
-def readings(args: Arguments, taxonomy: Taxonomy) -> dict[str, rationale.Reading]:
+def readings(args: Arguments, outcomes: Sequence[Outcome], taxonomy: Taxonomy) -> dict[str, rationale.Reading]:
     """What the checker makes of each answer's reasoning; empty unless cases and knowledge are given.
 
     Raises:
@@ -73,9 +74,7 @@ def readings(args: Arguments, taxonomy: Taxonomy) -> dict[str, rationale.Reading
     if args.cases is None or args.knowledge is None:
         raise UserError("reasoning is checked against cases and knowledge", "--cases, --knowledge", "Give both.")
     cases = {case.case_id: case for case in read_cases(args.cases)}
-    return rationale.readings(
-        read_outcomes(args.predictions, taxonomy), cases, Knowledge.load(args.knowledge), taxonomy
-    )
+    return rationale.readings(outcomes, cases, Knowledge.load(args.knowledge), taxonomy)
 
 
 def of_task(task: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
@@ -124,13 +123,14 @@ def write_scores(args: Arguments) -> dict[str, Any]:
     baseline = (args.baseline.name, read_columns(args.baseline, taxonomy)) if args.baseline else None
     validation = read_columns(args.validation, taxonomy) if args.validation else None
     columns = read_columns(args.predictions, taxonomy)
-    read = readings(args, taxonomy)
-    further = rationale.metrics(read) if read else ()
     manifest = read_manifest(args.predictions)
     task = manifest["config"].get("task")
+    outcomes = read_outcomes(args.predictions, taxonomy) if task or args.cases else []
+    read = readings(args, outcomes, taxonomy)
+    further = rationale.metrics(read) if read else ()
     if task:
         rivals = rivals_asked(args, manifest, taxonomy)
-        further = (*further, *forms.metrics(read_outcomes(args.predictions, taxonomy), taxonomy, rivals))
+        further = (*further, *forms.metrics(outcomes, taxonomy, rivals))
     scores = score(columns, taxonomy, baseline, args.resamples, args.seed, validation, further)
     if task:
         scores["task"] = of_task(task, scores["metrics"])

@@ -17,6 +17,7 @@ import httpx
 from pydantic import ValidationError
 
 from skinr1.errors import UserError
+from skinr1.llm.endpoint import words_of
 from skinr1.serving.client import LONGEST_PAUSE, RETRY_STATUS, retry_after
 from skinr1.serving.envelope import ImageInput, ReportEnvelope, ReportRequest
 
@@ -84,11 +85,7 @@ class _Attempts:
 
 
 def _fault(response: httpx.Response) -> str:
-    try:
-        message = response.json()["error"]["message"]
-    except (ValueError, KeyError, TypeError):
-        message = response.text
-    return f"gateway answered {response.status_code}: {str(message)[:300]}"
+    return f"gateway answered {response.status_code}: {words_of(response)}"
 
 
 class Client:

@@ -136,8 +136,8 @@ class Endpoint:
         except httpx.RequestError as error:
             return None, f"no answer ({type(error).__name__})", 0.0
         if response.is_success:
-            return _completion(response), "answer is no chat completion", 0.0
-        fault = f"endpoint answered {response.status_code}: {self._words(response)}"
+            return completion_of(response), "answer is no chat completion", 0.0
+        fault = f"endpoint answered {response.status_code}: {words_of(response, self._key)}"
         if response.status_code in REFUSED_STATUS:
             raise Refused(fault)
         if response.status_code not in RETRY_STATUS and response.status_code < 500:
@@ -146,16 +146,6 @@ class Endpoint:
         if wait > LONGEST_RETRY_AFTER:
             raise UserError(f"{fault}; asks to wait {wait:.0f} s", address, "Run again then; answers are kept.")
         return None, fault, wait
-
-    def _words(self, response: httpx.Response) -> str:
-        """The server's own words; some repeat the key they were given."""
-        try:
-            content = response.json()
-            message = content.get("error", content).get("message", "")
-        except (ValueError, AttributeError, RecursionError):
-            message = response.text
-        said = " ".join(encodable(str(message)).split())
-        return (said.replace(self._key, "[key]") if self._key else said)[:300]
 
     def _pause(self, key: str, attempt: int) -> float:
         digest = hashlib.sha256(f"{key}\t{attempt}".encode()).digest()
@@ -177,13 +167,24 @@ class Endpoint:
                 self._open.set()
 
 
-def _completion(response: httpx.Response) -> Completion | None:
+def words_of(response: httpx.Response, key: str | None = None) -> str:
+    """A failing server's own words; some repeat the key they were given, which is left out."""
+    try:
+        content = response.json()
+        message = content.get("error", content).get("message", "")
+    except (ValueError, AttributeError, RecursionError):
+        message = response.text
+    said = " ".join(_encodable(str(message)).split())
+    return (said.replace(key, "[key]") if key else said)[:300]
+
+
+def completion_of(response: httpx.Response) -> Completion | None:
     """None where the body is no chat completion: a proxy's page, or JSON cut short."""
     try:
         content = response.json()
         choice, usage = content["choices"][0], content.get("usage") or {}
         return Completion(
-            text=encodable(choice["message"].get("content") or ""),
+            text=_encodable(choice["message"].get("content") or ""),
             finish_reason=choice["finish_reason"],
             prompt_tokens=usage.get("prompt_tokens"),
             completion_tokens=usage.get("completion_tokens"),
@@ -192,7 +193,7 @@ def _completion(response: httpx.Response) -> Completion | None:
         return None
 
 
-def encodable(text: str) -> str:
+def _encodable(text: str) -> str:
     """Half a surrogate pair, which JSON allows and UTF-8 does not, is spelt out; no reader accepts its backslash."""
     return text.encode("utf-8", "backslashreplace").decode() if isinstance(text, str) else text
 

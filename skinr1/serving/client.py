@@ -10,13 +10,12 @@ from typing import Any, Self
 import httpx
 
 from skinr1.errors import UserError
-from skinr1.llm.endpoint import checked_url, encodable
+from skinr1.llm.endpoint import checked_url, completion_of, words_of
 from skinr1.report import structural_tag
 from skinr1.taxonomy import Taxonomy
 
 RETRY_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 LONGEST_PAUSE = 20.0
-_COUNTS = ("prompt_tokens", "completion_tokens")
 NO_SERVER = "Is this the address of an OpenAI-compatible server, ending in /v1?"
 # A model may write these; as input they would announce an image that does not exist. Barred as in training's rollouts.
 IMAGE_TOKENS = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
@@ -146,10 +145,11 @@ class AsyncClient:
             UserError: the server refuses the request, or still fails at the last attempt.
         """
         address = f"{self.url}/chat/completions"
-        found = _completion(await self._send("POST", address, body))
+        found = completion_of(await self._send("POST", address, body))
         if found is None:
             raise UserError("answer is no chat completion", address, NO_SERVER)
-        return found
+        counts = found.prompt_tokens, found.completion_tokens
+        return Completion(found.text, found.finish_reason, None if None in counts else sum(filter(None, counts)))
 
     async def models(self) -> list[str]:
         """Names the server answers to. Raises UserError when the answer is no list of models."""
@@ -186,40 +186,13 @@ class AsyncClient:
                 else:
                     if response.is_success:
                         return response
-                    fault, wait = _fault(response, self._key), retry_after(response)
+                    fault = f"server answered {response.status_code}: {words_of(response, self._key)}"
+                    wait = retry_after(response)
                     if response.status_code not in RETRY_STATUS:
                         raise UserError(fault, address, "Correct the request; the server will not take it as it is.")
                 if attempt < self.attempts:
                     await asyncio.sleep(min(LONGEST_PAUSE, max(wait, self.pause * 2 ** (attempt - 1))))
         raise UserError(f"{fault}, {self.attempts} times", address, "Is the server up? Start it with: skinr1 serve.")
-
-
-def _completion(response: httpx.Response) -> Completion | None:
-    """None where the body is no chat completion: a proxy's page, or JSON cut short."""
-    try:
-        content = response.json()
-        choice = content["choices"][0]
-        text, ended = choice["message"].get("content") or "", choice["finish_reason"]
-        return Completion(encodable(text), str(ended), _tokens(content.get("usage")))
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
-        return None
-
-
-def _tokens(usage: Mapping[str, Any] | None) -> int | None:
-    """Of prompt and answer; None where either count is missing."""
-    counts = [count for name in _COUNTS if isinstance(count := (usage or {}).get(name), int)]
-    return sum(counts) if len(counts) == len(_COUNTS) else None
-
-
-def _fault(response: httpx.Response, key: str | None) -> str:
-    """The server's own words, as far as it has any; some repeat the key they were given."""
-    try:
-        content = response.json()
-        message = content.get("error", content).get("message", "")
-    except (ValueError, AttributeError, RecursionError):
-        message = response.text
-    said = encodable(str(message))
-    return f"server answered {response.status_code}: {(said.replace(key, '[key]') if key else said)[:300]}"
 
 
 def retry_after(response: httpx.Response) -> float:
