@@ -16,7 +16,7 @@ from skinr1.taxonomy import Taxonomy
 from skinr1.training import callbacks, data
 from skinr1.training.alarms import AlarmsCallback
 from skinr1.training.grpo import GrpoConfig, SkinGRPOTrainer
-from skinr1.training.run import begin, train_and_save
+from skinr1.training.run import begin, launch, train_and_save
 
 
 @dataclass
@@ -72,4 +72,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    config.run(main)
+    launch(main)

@@ -16,7 +16,7 @@ from datasets import Dataset, Features, concatenate_datasets
 from skinr1 import config, prompts, tiny
 from skinr1.stage import read_jsonl
 from skinr1.training import callbacks, data
-from skinr1.training.run import begin, train_and_save
+from skinr1.training.run import begin, launch, train_and_save
 from skinr1.training.sft import VisionRowsConfig
 
 from transformers import Trainer  # isort: skip  (after skinr1.tiny, which makes torchvision importable)
@@ -84,4 +84,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    config.run(main)
+    launch(main)

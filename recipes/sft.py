@@ -9,7 +9,7 @@ from pathlib import Path
 
 from skinr1 import config, vlm
 from skinr1.training import callbacks, data
-from skinr1.training.run import begin, train_and_save
+from skinr1.training.run import begin, launch, train_and_save
 from skinr1.training.sft import SftConfig, SkinSFTTrainer
 
 
@@ -54,4 +54,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    config.run(main)
+    launch(main)

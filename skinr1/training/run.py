@@ -1,14 +1,21 @@
 """What every training run does around its trainer: refuse a foreign folder, resume, save, close with a manifest."""
 
+import gc
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from zipfile import is_zipfile
 
+# Four modules keep the group of the moment they are imported in, as a default argument: here there is none yet.
+import deepspeed.comm
 import torch
+import torch.distributed.fsdp
+import torch.distributed.nn
+import torch.distributed.optim
 from transformers import PrinterCallback, ProcessorMixin, Trainer, TrainingArguments, set_seed
 
+from skinr1 import config
 from skinr1.errors import UserError
 from skinr1.stage import MANIFEST, file_hash, read_manifest, write_atomic, write_manifest
 from skinr1.training.stopping import StopOnTerm
@@ -18,7 +25,22 @@ CONFIG = "run_config.json"
 _FREE_KEYS = ("resume_from_checkpoint", "logging_", "report_to", "log_", "disable_tqdm", "dataloader_num", "local_rank")
 
 
-def begin(args: TrainingArguments, config: Mapping[str, Any]) -> None:
+def launch(main: Callable[[], None]) -> None:
+    """Runs a recipe as a program, then ends the process group and the threads of gloo with it.
+
+    A thread of gloo that lets go of a tensor while the interpreter ends aborts the process (pytorch issue 190489). The
+    group lives for as long as a wrapped model knows it, so all that the recipe made goes first. (DeepSpeed's engine
+    stays: its own hooks hold it.)
+    """
+    config.run(main)
+    gc.collect()
+    if deepspeed.comm.is_initialized():
+        deepspeed.comm.destroy_process_group()  # its own copies of the group, too
+    elif torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def begin(args: TrainingArguments, settings: Mapping[str, Any]) -> None:
     """Claims the folder, then seeds and makes the process group; all before a model is loaded.
 
     A fresh adapter is drawn at random before the trainer would seed, and under ZeRO-3 loading already splits the model
@@ -27,16 +49,14 @@ def begin(args: TrainingArguments, config: Mapping[str, Any]) -> None:
     Raises:
         UserError: the folder holds a finished run, or one with another configuration.
     """
-    claim(args, config)
+    claim(args, settings)
     set_seed(args.seed)
     _ = args.device  # makes torch's group
     if args.deepspeed:
-        from deepspeed.comm import init_distributed
-
-        init_distributed(dist_backend=torch.distributed.get_backend())  # joins it
+        deepspeed.comm.init_distributed(dist_backend=torch.distributed.get_backend())  # joins it
 
 
-def claim(args: TrainingArguments, config: Mapping[str, Any]) -> None:
+def claim(args: TrainingArguments, settings: Mapping[str, Any]) -> None:
     """Records the configuration, or compares it with the recorded one; touches nothing else.
 
     Raises:
@@ -46,7 +66,7 @@ def claim(args: TrainingArguments, config: Mapping[str, Any]) -> None:
     if (output / MANIFEST).is_file():
         raise UserError("folder holds a finished run", str(output), "Give a new output_dir or delete this one.")
     recorded = output / CONFIG
-    compared = {key: value for key, value in sorted(config.items()) if not key.startswith(_FREE_KEYS)}
+    compared = {key: value for key, value in sorted(settings.items()) if not key.startswith(_FREE_KEYS)}
     compared["world_size"] = args.world_size
     places = {key: value for key, value in compared.items() if isinstance(value, Path) or (value and key == "model")}
     compared |= {f"content of {key}": found for key, place in places.items() if (found := _content(Path(place)))}
@@ -116,7 +136,7 @@ def train_and_save(
     if stopping.stopped:
         if trainer.is_world_process_zero():
             print(f"stopped by SIGTERM at step {trainer.state.global_step}: run the same command to go on from there")
-        _leave(trainer)
+        trainer.accelerator.wait_for_everyone()
         return
     trainer.save_model(args.output_dir)
     if trainer.is_world_process_zero():
@@ -137,11 +157,4 @@ def train_and_save(
             taxonomy_hash=made_from.get("taxonomy"),
             notes=made_from.get("notes", ()),
         )
-    _leave(trainer)
-
-
-def _leave(trainer: Trainer) -> None:
-    """Waits for the other processes and leaves their group."""
     trainer.accelerator.wait_for_everyone()
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
