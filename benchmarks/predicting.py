@@ -6,7 +6,7 @@
 One vLLM with an untrained model of the real class is asked by both in turns, the first of which does not count: the
 same pictures, words, greedy sampling and length of answer (end tokens are ignored). vLLM's prefix and picture caches
 are off, or whoever comes second would find the work done. The time of ours runs from the first case to the finished
-predictions.jsonl: pictures are read from the disk, requests hashed, answers written through. vLLM's own client has its
+predictions.jsonl: pictures are read from the disk, requests hashed, answers written down. vLLM's own client has its
 requests in memory before its clock starts.
 """
 

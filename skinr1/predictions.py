@@ -1,7 +1,8 @@
 """Cases -> raw model answers through a server; every finished answer is kept, whatever happens to the process.
 
 Answers go to a journal keyed by a hash of the request, so a killed run asks nothing twice and a changed prompt,
-image or setting asks anew.
+image or setting asks anew. Only a machine that loses its power may lose the answers of the last seconds: to wait for
+the disk after each would keep the server waiting as well.
 """
 
 import asyncio
@@ -80,7 +81,7 @@ class Journal:
             raise UserError("token budget is spent", spent, "Raise --budget_tokens to go on from here.")
 
     def add(self, key: str, body: Mapping[str, Any], completion: Completion) -> None:
-        """Writes one answer through to the disk. Raises UserError for one that a budget cannot count; it is kept."""
+        """Writes one answer down. Raises UserError for one that a budget cannot count; it is kept."""
         if self.cache:
             kept = KeptCompletion(text=completion.text, finish_reason=completion.finish_reason)
             self.cache.put(key, {"model": dict(self.identity or {}), "request": body}, kept)
@@ -93,8 +94,6 @@ class Journal:
         self.answers[key] = completion
         with open(self.path, "ab") as handle:
             handle.write(f"{canonical_json({'key': key, **asdict(completion)})}\n".encode())
-            handle.flush()
-            os.fsync(handle.fileno())
 
 
 class Question(Protocol):
