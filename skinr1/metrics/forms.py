@@ -161,6 +161,8 @@ _METRICS = {
 }
 
 
+# The same whatever is answered: nothing to test between runs that were asked the same.
+WITHOUT_ANSWERS = ("chance_level", "shortcut_accuracy", "rivals_shortcut_accuracy")
 LEVEL = "choice_accuracy_level_"
 NAMES = (*_METRICS, f"{LEVEL}1")  # and so on for each level
 
@@ -185,7 +187,7 @@ def _counted(found: Mapping[str, FormReading], field: str, level: int | None, se
     return Counted(sums, sums[:, 1] > 0)
 
 
-def unknown(outcomes: Iterable[Outcome], taxonomy: Taxonomy) -> dict[Form, dict[str, Any]]:
+def unknown(outcomes: Iterable[Outcome], taxonomy: Taxonomy) -> dict[str, dict[str, Any]]:
     """Form of a list -> how many of its names nobody knows, and what that cost; empty where no row asks for a list.
 
     Returns:
@@ -193,11 +195,9 @@ def unknown(outcomes: Iterable[Outcome], taxonomy: Taxonomy) -> dict[Form, dict[
         ``[name, count]``; ``cut`` answers that keep what stands before the first one, ``invalid`` ones that keep
         nothing, and ``lost`` known names that do not count because of them.
     """
-    asked: dict[Form, list[Outcome]] = {}
-    for outcome in outcomes:
-        if outcome.row.form in LISTS:
-            asked.setdefault(outcome.row.form, []).append(outcome)
-    return {form: _unknown(form, of, taxonomy) for form, of in asked.items()}
+    outcomes = list(outcomes)
+    asked = {form: [outcome for outcome in outcomes if outcome.row.form == form] for form in LISTS}
+    return {str(form): _unknown(form, of, taxonomy) for form, of in asked.items() if of}
 
 
 def _unknown(form: Form, outcomes: Sequence[Outcome], taxonomy: Taxonomy) -> dict[str, Any]:

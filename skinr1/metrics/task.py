@@ -10,7 +10,8 @@ from skinr1.errors import UserError
 from skinr1.knowledge import EDGES, Knowledge
 from skinr1.metrics import forms, rationale
 from skinr1.metrics.catalogue import Metric
-from skinr1.metrics.outcomes import Outcome
+from skinr1.metrics.outcomes import Outcome, read_outcomes
+from skinr1.stage import read_manifest
 from skinr1.taxonomy import Taxonomy
 
 
@@ -65,3 +66,48 @@ def of_task(task: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]
         "metrics": [name for name in task["metrics"] if name in found],
         "not_computed": [name for name in task["metrics"] if name not in found],
     }
+
+
+@dataclass(frozen=True)
+class TaskRuns:
+    """Runs of one task beside one another.
+
+    Attributes:
+        asked: the task, as the manifests have it.
+        further: run -> metrics of its own answers, beside the catalogue.
+        unknown: run -> names that nobody knows, see :func:`skinr1.metrics.forms.unknown`.
+    """
+
+    asked: Mapping[str, Any]
+    further: Mapping[str, Sequence[Metric]]
+    unknown: Mapping[str, Mapping[str, Any]]
+
+    @classmethod
+    def read(cls, folders: Mapping[str, Path], taxonomy: Taxonomy, against: Against | None) -> "TaskRuns | None":
+        """Of predictions folders of one task, or of none: then None.
+
+        Raises:
+            UserError: a folder is not finished, or shows other options in a case than the first one.
+        """
+        manifests = {name: read_manifest(folder) for name, folder in folders.items()}
+        asked = next(iter(manifests.values()))["config"].get("task")
+        if asked is None:
+            return None
+        first: Sequence[Outcome] = ()
+        further, unknown = {}, {}
+        for name, folder in folders.items():
+            outcomes = read_outcomes(folder, taxonomy)
+            first = first or outcomes
+            _check_same_options(first, outcomes, name)
+            checked = rationale.metrics(against.readings(outcomes, taxonomy)) if against else ()
+            further[name] = (*checked, *form_metrics(manifests[name], outcomes, taxonomy, against))
+            unknown[name] = forms.unknown(outcomes, taxonomy)
+        return cls(asked, further, unknown)
+
+
+def _check_same_options(first: Sequence[Outcome], other: Sequence[Outcome], name: str) -> None:
+    shown = {outcome.case_id: outcome.row.options for outcome in first}
+    for outcome in other:
+        if outcome.row.options != shown.get(outcome.case_id, outcome.row.options):
+            where = f"run {name}, case {outcome.case_id}"
+            raise UserError("runs were shown different options", where, "Predict all from the same cases and seed.")

@@ -17,7 +17,10 @@ def task(runs: Sequence[Run]) -> list[Section]:
         return []
     asked = next(iter(found.values()))["task"]
     table = task_table({name: (scores["task"]["metrics"], scores["metrics"]) for name, scores in found.items()})
-    points = tuple(f"{name}: {sentence}" for name, scores in found.items() for sentence in _remarks(scores))
+    parts = {
+        name: {**scores["task"], "unknown_names": scores.get("unknown_names", {})} for name, scores in found.items()
+    }
+    points = tuple(f"{name}: {sentence}" for name, part in parts.items() for sentence in remarks(part))
     text = (
         asked["about"],
         "This table is of what was asked. The other parts of this page are of the same answers, but say something "
@@ -26,8 +29,9 @@ def task(runs: Sequence[Run]) -> list[Section]:
     return [Section("task", task_title(asked), text, points, (table,))]
 
 
-def _remarks(scores: Mapping[str, Any]) -> list[str]:
-    return [*unknown_names(scores.get("unknown_names", {})), *not_computed(scores["task"])]
+def remarks(part: Mapping[str, Any]) -> list[str]:
+    """Sentences on ``unknown_names`` and ``not_computed`` of a run."""
+    return [*unknown_names(part["unknown_names"]), *not_computed(part)]
 
 
 def task_title(asked: Mapping[str, Any]) -> str:
