@@ -103,10 +103,8 @@ def write_scores(args: Arguments) -> dict[str, Any]:
         further = (*further, *form_metrics(manifest, outcomes, taxonomy, against))
     scores = score(columns, taxonomy, baseline, args.resamples, args.seed, validation, further)
     if task:
-        scores["task"] = of_task(task, scores["metrics"])
+        scores["task"] = of_task(task, scores["metrics"], forms.unknown(outcomes, taxonomy))
         scores["notes"].append(f"Task {task['name']}: only the metrics listed under `task` are of what was asked.")
-        if unknown := forms.unknown(outcomes, taxonomy):
-            scores["unknown_names"] = unknown
     if read:
         sentences = sum(reading.sentences for reading in read.values())
         scores["rationale"] = {"sentences": sentences, "faults": rationale.faults(read)}
@@ -131,7 +129,7 @@ def main(argv: list[str] | None = None) -> None:
     if task := scores.get("task"):
         console.print(f"{task['name']}: {task['about']}", highlight=False)
         console.print(metrics_table({**scores, "metrics": {name: scores["metrics"][name] for name in task["metrics"]}}))
-        for sentence in (*unknown_names(scores.get("unknown_names", {})), *not_computed(task)):
+        for sentence in (*unknown_names(task["unknown_names"]), *not_computed(task)):
             console.print(sentence, highlight=False, markup=False)
     else:
         console.print(summary_table({args.predictions.name: scores, "majority": scores["majority_class"]}))

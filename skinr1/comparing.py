@@ -125,19 +125,12 @@ def _tested(metrics: Mapping[str, Sequence[Metric]], task: TaskRuns | None) -> l
 
 
 def _of_task(task: TaskRuns, numbers: Mapping[str, Mapping[str, Any]], tested: Sequence[str]) -> dict[str, Any]:
-    parts = {name: of_task(task.asked, found) for name, found in numbers.items()}
-    first = next(iter(parts.values()))
+    parts = {name: of_task(task.asked, found, task.unknown[name]) for name, found in numbers.items()}
+    same = ("name", "version", "about")
     return {
-        **{key: first[key] for key in ("name", "version", "about")},
+        **{key: task.asked[key] for key in same},
         "tested": tested,
-        "runs": {
-            name: {
-                "metrics": part["metrics"],
-                "not_computed": part["not_computed"],
-                "unknown_names": task.unknown[name],
-            }
-            for name, part in parts.items()
-        },
+        "runs": {name: {key: part[key] for key in part if key not in same} for name, part in parts.items()},
     }
 
 

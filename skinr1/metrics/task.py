@@ -52,12 +52,13 @@ def _rivals(manifest: Mapping[str, Any], taxonomy: Taxonomy, against: Against | 
     return against.knowledge.rivals() if against else None
 
 
-def of_task(task: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+def of_task(task: Mapping[str, Any], found: Mapping[str, Any], unknown: Mapping[str, Any]) -> dict[str, Any]:
     """The ``task`` part of the scores: which of the numbers say something about what was asked, and which it lacks.
 
     Args:
         task: of the manifest.
         found: metric -> estimate.
+        unknown: names that nobody knows, see :func:`skinr1.metrics.forms.unknown`.
     """
     return {
         "name": task["name"],
@@ -65,6 +66,7 @@ def of_task(task: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]
         "about": task["about"],
         "metrics": [name for name in task["metrics"] if name in found],
         "not_computed": [name for name in task["metrics"] if name not in found],
+        "unknown_names": unknown,
     }
 
 

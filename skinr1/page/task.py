@@ -17,10 +17,7 @@ def task(runs: Sequence[Run]) -> list[Section]:
         return []
     asked = next(iter(found.values()))["task"]
     table = task_table({name: (scores["task"]["metrics"], scores["metrics"]) for name, scores in found.items()})
-    parts = {
-        name: {**scores["task"], "unknown_names": scores.get("unknown_names", {})} for name, scores in found.items()
-    }
-    points = tuple(f"{name}: {sentence}" for name, part in parts.items() for sentence in remarks(part))
+    points = tuple(f"{name}: {told}" for name, scores in found.items() for told in remarks(scores["task"]))
     text = (
         asked["about"],
         "This table is of what was asked. The other parts of this page are of the same answers, but say something "
@@ -30,7 +27,7 @@ def task(runs: Sequence[Run]) -> list[Section]:
 
 
 def remarks(part: Mapping[str, Any]) -> list[str]:
-    """Sentences on ``unknown_names`` and ``not_computed`` of a run."""
+    """Sentences on unknown names, and on what could not be computed; ``part`` is ``task`` of a run's scores."""
     return [*unknown_names(part["unknown_names"]), *not_computed(part)]
 
 

@@ -49,7 +49,7 @@ def test_names_that_nobody_knows_are_counted_and_escaped(tmp_path, scripts, tree
     html, text = page(tmp_path, scripts, ["one"])
     scores = scores_of(tmp_path, "one")
     # lists 0, 16 and 32 begin with it and keep nothing of two known names; 8 and 24 keep the first and lose the third
-    assert scores["unknown_names"]["differential"] == {
+    assert scores["task"]["unknown_names"]["differential"] == {
         "answers": CASES,
         "with_unknown": 5,
         "names": 5,
