@@ -53,9 +53,10 @@ def in_words(found: Mapping[str, Any]) -> Section:
     shown = [pair for pair in found["pairs"] if pair["differs"] and pair["metric"] in _highlight(found)]
     points = [_sentence(pair) for pair in shown]
     which = "metric of the task" if found.get("task") else "headline metric"
+    measured = "metrics of the task that answers can change" if found.get("task") else "metrics below"
     points = points or [f"No difference of a {which} is shown between any two runs. That does not prove equality."]
     text = (
-        f"{found['tests']} tests: all pairs of runs, all metrics below. p is a paired permutation test over patients "
+        f"{found['tests']} tests: all pairs of runs, all {measured}. p is a paired permutation test over patients "
         f"({found['permutations']:,} permutations), adjusted by Holm over all of them; McNemar’s test takes cases for "
         "independent and is shown for comparison only.",
     )
