@@ -13,6 +13,7 @@ from skinr1.errors import UserError
 from skinr1.metrics import check_one_task, read_columns
 from skinr1.metrics.outcomes import PREDICTIONS
 from skinr1.metrics.statistics import RESAMPLES, SEED
+from skinr1.metrics.task import Against, TaskRuns
 from skinr1.page.comparison import render_comparison
 from skinr1.stage import write_atomic, write_manifest
 from skinr1.taxonomy import Taxonomy
@@ -27,6 +28,10 @@ class Arguments:
     predictions: list[Path] = field(metadata={"help": "Two to eight predictions folders; ours or imported ones."})
     output: Path = field(metadata={"help": "Folder that receives compare.json, index.html and index.md."})
     names: list[str] = field(default_factory=list, metadata={"help": "Names of the runs; default: the folders' names."})
+    cases: Path | None = field(
+        default=None, metadata={"help": "Cases folder; with --knowledge for the metrics of a task that need both."}
+    )
+    knowledge: Path | None = field(default=None, metadata={"help": "Knowledge folder, see --cases."})
     resamples: int = field(default=RESAMPLES, metadata={"help": "Bootstrap resamples of patients."})
     permutations: int = field(default=PERMUTATIONS, metadata={"help": "Permutations of each test."})
     seed: int = field(default=SEED, metadata={"help": "Seed of resampling and permuting."})
@@ -48,7 +53,11 @@ def main(argv: list[str] | None = None) -> None:
     names = run_names(args)
     check_one_task(args.predictions)
     runs = {name: read_columns(folder, taxonomy) for name, folder in zip(names, args.predictions, strict=True)}
-    found = compare(runs, taxonomy, args.resamples, args.permutations, args.seed)
+    against = Against.of(args.cases, args.knowledge)
+    task = TaskRuns.read(dict(zip(names, args.predictions, strict=True)), taxonomy, against)
+    if against and not task:
+        raise UserError("the reasoning is compared of a task only", "--cases, --knowledge", "Leave both out.")
+    found = compare(runs, taxonomy, args.resamples, args.permutations, args.seed, task)
     sources = next(iter(runs.values())).source
     rendered = sum(str(sources.values[code]).startswith("rendered") for code in sources.codes)
     page = render_comparison(found, taxonomy, args.title, rendered)

@@ -10,7 +10,7 @@ from typing import Any
 
 from skinr1 import config
 from skinr1.errors import UserError
-from skinr1.metrics import read_outcomes
+from skinr1.metrics import check_one_task, read_outcomes
 from skinr1.page import Material, Run, render
 from skinr1.page.curves import stage_curves
 from skinr1.stage import write_atomic, write_manifest
@@ -72,13 +72,14 @@ def interpreted(folder: Path) -> dict[str, Any]:
 
 
 def read_material(args: Arguments, taxonomy: Taxonomy) -> Material:
-    """Everything the page is made of. Raises UserError for scores or predictions that are missing."""
+    """Everything the page is made of. Raises UserError for scores or predictions that are missing, or of two tasks."""
     predictions, scores = args.predictions or args.run / "predictions", args.scores or args.run / "scores"
     interpret, last = args.interpret or args.run / "interpret", args.models[-1]
     places = {name: interpret / name for name in args.models if interpreted(interpret / name)}
     stages = {Path(stage).name: args.run / stage for stage in args.stages}
     if args.controls and not args.controls.is_file():
         raise UserError("file not found", str(args.controls), "Run eval/controls.py, or leave out --controls.")
+    check_one_task(predictions / name for name in args.models)
     return Material(
         runs=[
             Run(name, read_scores(scores / name), read_outcomes(predictions / name, taxonomy)) for name in args.models

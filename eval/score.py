@@ -6,7 +6,6 @@ python eval/score.py --predictions runs/demo/predictions/grpo --output runs/demo
 
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,8 @@ from typing import Any
 from rich.console import Console
 
 from skinr1 import config
-from skinr1.cases import read_cases
 from skinr1.errors import UserError
 from skinr1.images import load_image
-from skinr1.knowledge import EDGES, Knowledge
 from skinr1.metrics import (
     check_one_task,
     fairness_table,
@@ -31,8 +28,10 @@ from skinr1.metrics import (
     summary_table,
     tone_table,
 )
-from skinr1.metrics.outcomes import PREDICTIONS, Outcome
+from skinr1.metrics.meanings import not_computed, unknown_names
+from skinr1.metrics.outcomes import PREDICTIONS
 from skinr1.metrics.statistics import RESAMPLES, SEED
+from skinr1.metrics.task import Against, form_metrics, of_task
 from skinr1.progress import progress_bar
 from skinr1.stage import read_jsonl, read_manifest, write_atomic, write_manifest
 from skinr1.taxonomy import Taxonomy
@@ -61,35 +60,6 @@ class Arguments:
     resamples: int = field(default=RESAMPLES, metadata={"help": "Bootstrap resamples of patients."})
     seed: int = field(default=SEED, metadata={"help": "Seed of the resampling."})
     taxonomy: Path | None = field(default=None, metadata={"help": "Your own taxonomy YAML; default: the shipped one."})
-
-
-def readings(args: Arguments, outcomes: Sequence[Outcome], taxonomy: Taxonomy) -> dict[str, rationale.Reading]:
-    """What the checker makes of each answer's reasoning; empty unless cases and knowledge are given.
-
-    Raises:
-        UserError: only one of the two is given, or a case is missing.
-    """
-    if args.cases is None and args.knowledge is None:
-        return {}
-    if args.cases is None or args.knowledge is None:
-        raise UserError("reasoning is checked against cases and knowledge", "--cases, --knowledge", "Give both.")
-    cases = {case.case_id: case for case in read_cases(args.cases)}
-    return rationale.readings(outcomes, cases, Knowledge.load(args.knowledge), taxonomy)
-
-
-def of_task(task: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
-    """The ``task`` part of the scores: which of the numbers say something about what was asked."""
-    measured = [name for name in task["metrics"] if name in found]
-    return {"name": task["name"], "version": task["version"], "about": task["about"], "metrics": measured}
-
-
-def rivals_asked(args: Arguments, manifest: dict[str, Any], taxonomy: Taxonomy) -> dict[str, set[str]] | None:
-    """The differential graph that a task drew its options from; None where it drew from none, or it is not given."""
-    if (manifest["config"]["task"]["options"] or {}).get("kind") != "rivals":
-        return None
-    if EDGES not in (one["name"] for one in manifest["inputs"]):
-        return Knowledge.primer(taxonomy).rivals()
-    return Knowledge.load(args.knowledge).rivals() if args.knowledge else None
 
 
 def tone_from_pixels(args: Arguments) -> dict[str, Any] | None:
@@ -125,15 +95,15 @@ def write_scores(args: Arguments) -> dict[str, Any]:
     columns = read_columns(args.predictions, taxonomy)
     manifest = read_manifest(args.predictions)
     task = manifest["config"].get("task")
-    outcomes = read_outcomes(args.predictions, taxonomy) if task or args.cases else []
-    read = readings(args, outcomes, taxonomy)
+    against = Against.of(args.cases, args.knowledge)
+    outcomes = read_outcomes(args.predictions, taxonomy) if task or against else []
+    read = against.readings(outcomes, taxonomy) if against else {}
     further = rationale.metrics(read) if read else ()
     if task:
-        rivals = rivals_asked(args, manifest, taxonomy)
-        further = (*further, *forms.metrics(outcomes, taxonomy, rivals))
+        further = (*further, *form_metrics(manifest, outcomes, taxonomy, against))
     scores = score(columns, taxonomy, baseline, args.resamples, args.seed, validation, further)
     if task:
-        scores["task"] = of_task(task, scores["metrics"])
+        scores["task"] = of_task(task, scores["metrics"], forms.unknown(outcomes, taxonomy))
         scores["notes"].append(f"Task {task['name']}: only the metrics listed under `task` are of what was asked.")
     if read:
         sentences = sum(reading.sentences for reading in read.values())
@@ -159,6 +129,8 @@ def main(argv: list[str] | None = None) -> None:
     if task := scores.get("task"):
         console.print(f"{task['name']}: {task['about']}", highlight=False)
         console.print(metrics_table({**scores, "metrics": {name: scores["metrics"][name] for name in task["metrics"]}}))
+        for sentence in (*unknown_names(task["unknown_names"]), *not_computed(task)):
+            console.print(sentence, highlight=False, markup=False)
     else:
         console.print(summary_table({args.predictions.name: scores, "majority": scores["majority_class"]}))
         console.print(metrics_table(scores))

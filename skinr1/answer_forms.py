@@ -1,4 +1,4 @@
-"""Answers to questions shorter than a report: each form with its schema and its parser, as :mod:`skinr1.report` has.
+"""Answers to questions shorter than a report: each form with its parser, as :mod:`skinr1.report` has.
 
 An answer is one JSON object, and reasoning in ``<think>…</think>`` may stand before it. What it says becomes a
 :class:`ShortReport`, so that the metrics of reports score it. Anything else is a
@@ -7,13 +7,12 @@ published Skin-R1 benchmarks (:mod:`skinr1.letters`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
+from typing import Annotated, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
 
 from skinr1.concepts import concepts
 from skinr1.errors import UserError
-from skinr1.grammar import json_ebnf
 from skinr1.letters import CONDITION_LETTERS, CONDITION_WORDS, LETTERS, final_letter
 from skinr1.report import (
     CLOSE,
@@ -38,6 +37,7 @@ Form = Literal[
     "report", "choice", "descent", "condition", "differential", "signs", "checklist", "letter", "condition_letter"
 ]
 Options = Sequence[Sequence[str]]  # an option is the nodes that a label denotes
+LISTS: tuple[Form, ...] = ("differential", "signs")  # whose names are the model's own
 RANKS = 6
 MAX_SIGNS = 24
 
@@ -89,11 +89,23 @@ class _Differential(_Strict):
 
 
 class _Signs(_Strict):
-    signs: Annotated[tuple[ConceptName, ...], Field(max_length=MAX_SIGNS)]
+    signs: Annotated[tuple[str, ...], Field(max_length=MAX_SIGNS)]
 
 
 class _Checklist(RootModel[dict[str, str]]):
     """Criterion -> value; which there are is for :mod:`skinr1.seven_point` to say."""
+
+
+class UnknownNames(NamedTuple):
+    """What a list names that nobody knows.
+
+    Attributes:
+        names: as written, in their order.
+        lost: known names of the same list that do not count because of them.
+    """
+
+    names: tuple[str, ...] = ()
+    lost: int = 0
 
 
 class _Said(NamedTuple):
@@ -116,7 +128,8 @@ def read_answer(form: Form, text: str, taxonomy: Taxonomy, options: Options = ()
 
     Raises:
         InvalidAnswer: reason ``length``, ``think``, ``json``, ``schema``, ``diagnosis`` (no name the taxonomy knows),
-            ``option`` (none of those shown) or ``letter``. One invalid step makes a descent invalid.
+            ``sign`` (one the vocabulary does not know), ``option`` (none of those shown) or ``letter``. One invalid
+            step makes a descent invalid.
     """
     if form == "report":
         return parse(text, taxonomy)
@@ -124,15 +137,39 @@ def read_answer(form: Form, text: str, taxonomy: Taxonomy, options: Options = ()
         for step in steps[:-1]:
             read_answer("choice", step.text, taxonomy, step.options)
         return read_answer("choice", text, taxonomy, steps[-1].options if steps else ())
-    if len(text) > MAX_ANSWER:
-        raise InvalidAnswer("length", f"{len(text)} characters; at most {MAX_ANSWER}")
     thinking, body = _split(text)
     said = _READERS[form](body, options, taxonomy)
     return Answer(thinking, _short(said, taxonomy))
 
 
+def unknown_names(form: Form, text: str, taxonomy: Taxonomy) -> UnknownNames:
+    """The names for which :func:`read_answer` cuts a ranked list, or refuses an answer, and what is lost with them.
+
+    None where the form is no list, or the text is not one: that is invalid for another reason, and counted there.
+    """
+    if form not in LISTS:
+        return UnknownNames()
+    try:
+        names = _listed(form, _split(text)[1])
+    except InvalidAnswer:
+        return UnknownNames()
+    known = [name in concepts() if form == "signs" else _named(name, taxonomy) is not None for name in names]
+    if all(known):
+        return UnknownNames()
+    kept = 0 if form == "signs" else known.index(False)
+    return UnknownNames(tuple(n for n, k in zip(names, known, strict=True) if not k), sum(known[kept:]))
+
+
+def _listed(form: Form, body: str) -> list[str]:
+    if form == "signs":
+        return [*_json(_Signs, body).signs]
+    return [entry.diagnosis for entry in _json(_Differential, body).differential]
+
+
 def _split(text: str) -> tuple[str, str]:
     """Reasoning, empty if there is none, and what follows it."""
+    if len(text) > MAX_ANSWER:
+        raise InvalidAnswer("length", f"{len(text)} characters; at most {MAX_ANSWER}")
     stripped = text.strip()
     if not stripped.startswith(OPEN):
         return "", stripped
@@ -172,7 +209,8 @@ def _condition(body: str, options: Options, taxonomy: Taxonomy) -> _Said:
 def _differential(body: str, options: Options, taxonomy: Taxonomy) -> _Said:
     """A name may be a path, a name or an alias of the taxonomy; several nodes of one name are their common group.
 
-    The list ends before a name nobody knows: leaving that one out would lift what stands behind it.
+    The list ends before a name nobody knows: leaving that one out would lift what stands behind it. How often it does
+    is for :func:`unknown_names` to say.
     """
     ranked: dict[str, float] = {}
     for entry in _json(_Differential, body).differential:
@@ -194,7 +232,10 @@ def _named(name: str, taxonomy: Taxonomy) -> str | None:
 
 
 def _signs(body: str, options: Options, taxonomy: Taxonomy) -> _Said:
-    return _Said(findings=tuple(dict.fromkeys(_json(_Signs, body).signs)))
+    signs = tuple(dict.fromkeys(_json(_Signs, body).signs))
+    if unknown := [name for name in signs if name not in concepts()]:
+        raise InvalidAnswer("sign", f"{unknown[0][:40]!r} is not in the vocabulary")
+    return _Said(findings=signs)
 
 
 def _checklist(body: str, options: Options, taxonomy: Taxonomy) -> _Said:
@@ -242,42 +283,6 @@ def _short(said: _Said, taxonomy: Taxonomy) -> ShortReport:
         citations=(),
         disclaimer=DISCLAIMER,
     )
-
-
-def form_schema(form: Form, taxonomy: Taxonomy, options: Options = ()) -> dict[str, Any]:
-    """JSON Schema of an answer in a form, bounded everywhere.
-
-    Raises:
-        UserError: a letter form, which is prose, or the report, whose schema is its own.
-    """
-    if form in ("choice", "descent"):
-        return _object({"choice": {"enum": list(range(1, len(options) + 1))}})
-    if form == "condition":
-        return _object({"condition": {"enum": [bucket.value for bucket in Bucket]}})
-    if form == "differential":
-        probability = {"enum": [step / 100 for step in range(101)]}
-        entry = _object({"diagnosis": {"enum": list(taxonomy.nodes)}, "probability": probability})
-        return _object({"differential": {"type": "array", "items": entry, "minItems": 1, "maxItems": RANKS}})
-    if form == "signs":
-        return _object({"signs": {"type": "array", "items": {"enum": list(concepts())}, "maxItems": MAX_SIGNS}})
-    if form == "checklist":
-        return _object({criterion: {"enum": [ABSENT, *values]} for criterion, values in CRITERIA.items()})
-    raise UserError("answer form has no schema of its own", form, "Leave out --structured.")
-
-
-def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": dict(properties),
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-def form_tag(form: Form, taxonomy: Taxonomy, options: Options = ()) -> dict[str, Any]:
-    """vLLM ``response_format`` that forces an answer of the form. Raises UserError as :func:`form_schema`."""
-    grammar = json_ebnf(form_schema(form, taxonomy, options))
-    return {"type": "structural_tag", "format": {"type": "grammar", "grammar": grammar}}
 
 
 def names_of(options: Options, taxonomy: Taxonomy) -> list[str]:

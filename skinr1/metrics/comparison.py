@@ -1,14 +1,14 @@
 """Two runs on the same cases: tests of their difference, corrected for how many are made, and cases needed."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from skinr1.metrics.statistics import SEED, Array
+from skinr1.metrics.statistics import SEED, Array, Sums, drawn_sums
 
 PERMUTATIONS = 10_000
 PIECE_BYTES = 64 * 2**20
@@ -38,14 +38,45 @@ def permutation(
     _, place = np.unique(clusters[both], return_inverse=True)
     by_patient = np.bincount(place, weights=(ours - theirs)[both])
     by_patient = by_patient[by_patient != 0]  # a patient without a difference stays where it is
-    generator = np.random.Generator(np.random.PCG64(seed))
-    at_once = max(1, PIECE_BYTES // max(1, len(by_patient)))
     as_far, seen = 0, abs(float(by_patient.sum()))
-    for start in range(0, permutations, at_once):
-        size = (min(at_once, permutations - start), len(by_patient))
-        flipped = 2.0 * generator.integers(0, 2, size, dtype=np.int8) - 1
-        as_far += int((np.abs(flipped @ by_patient) >= seen - 1e-9).sum())
+    for kept in _kept(len(by_patient), seed, permutations, PIECE_BYTES // max(1, len(by_patient))):
+        as_far += int((np.abs((2.0 * kept - 1) @ by_patient) >= seen - 1e-9).sum())
     return float((ours - theirs)[both].mean()), (1 + as_far) / (1 + permutations)
+
+
+def permutation_of_sums(
+    value: Callable[[Array], Array], ours: Sums, theirs: Sums, seed: int = SEED, permutations: int = PERMUTATIONS
+) -> tuple[float, float]:
+    """(difference, two-sided p) of any metric that is a function of sums: :func:`permutation` where it is no mean.
+
+    The metric is worked out anew each time the runs' names are exchanged, with all sums of a patient at once. An
+    exchange after which it is undefined in a run counts as one at least as far from 0.
+
+    Args:
+        value: (..., width) sums -> (...) values, NaN where undefined.
+        ours, theirs: (patients, width) sums of each patient, both dense or both sparse.
+    """
+    total, other = (np.asarray(sums.sum(axis=0), dtype=np.float64).ravel() for sums in (ours, theirs))
+    seen = float(value(total) - value(other))
+    if math.isnan(seen):
+        return math.nan, math.nan
+    minus = ours - theirs
+    minus = minus[np.asarray(abs(minus).sum(axis=1)).ravel() > 0]  # a patient without a difference stays where it is
+    patients, width = minus.shape
+    as_far = 0
+    for kept in _kept(patients, seed, permutations, PIECE_BYTES // max(1, patients, 8 * width)):
+        moved = drawn_sums(minus, 1 - kept.T.astype(np.float64))
+        differences = value(total - moved) - value(other + moved)
+        as_far += int(((np.abs(differences) >= abs(seen) - 1e-9) | np.isnan(differences)).sum())
+    return seen, (1 + as_far) / (1 + permutations)
+
+
+def _kept(patients: int, seed: int, permutations: int, at_once: int) -> Iterator[NDArray[np.int8]]:
+    """(permutations, patients) pieces of 0 and 1: whether a patient keeps its runs' names; 0 exchanges them."""
+    generator = np.random.Generator(np.random.PCG64(seed))
+    at_once = max(1, at_once)
+    for start in range(0, permutations, at_once):
+        yield generator.integers(0, 2, (min(at_once, permutations - start), patients), dtype=np.int8)
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:

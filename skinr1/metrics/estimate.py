@@ -169,7 +169,8 @@ class Resampled:
 
     def minus(self, other: "Resampled") -> dict[str, Estimate]:
         """Name -> difference of the metrics that both have; the two runs have answered the same cases."""
-        return {metric.name: self._difference(metric.name, other) for metric in other.metrics}
+        shared = (metric.name for metric in other.metrics if metric.name in self.sizes)
+        return {name: self._difference(name, other) for name in shared}
 
     def _difference(self, name: str, other: "Resampled") -> Estimate:
         n, patients = self.sizes[name]

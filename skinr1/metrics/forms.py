@@ -3,13 +3,15 @@
 Pure functions of a row and its parsed answer. An invalid answer is wrong, and as far off as a score can be.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from skinr1.answer_forms import Options, read_answer
+from skinr1.answer_forms import LISTS, Form, Options, read_answer, unknown_names
 from skinr1.letters import CONDITION_LETTERS, LETTERS, released_letter
 from skinr1.metrics.catalogue import Counted, Metric, Seen
 from skinr1.metrics.outcomes import Outcome, Prediction
@@ -19,6 +21,7 @@ from skinr1.seven_point import Checklist
 from skinr1.taxonomy import Taxonomy
 
 HIGHEST_SCORE = 10  # of the classic 7-point checklist
+MOST_SHOWN = 20  # unknown names that are told one by one, the most frequent first
 Share = tuple[float, float]  # part and whole; (0, 0) where a metric does not concern the row
 
 
@@ -158,6 +161,8 @@ _METRICS = {
 }
 
 
+# The same whatever is answered: nothing to test between runs that were asked the same.
+WITHOUT_ANSWERS = ("chance_level", "shortcut_accuracy", "rivals_shortcut_accuracy")
 LEVEL = "choice_accuracy_level_"
 NAMES = (*_METRICS, f"{LEVEL}1")  # and so on for each level
 
@@ -180,3 +185,33 @@ def _counted(found: Mapping[str, FormReading], field: str, level: int | None, se
     shares = [getattr(reading, field) if level in (None, reading.level) else (0, 0) for reading in readings]
     sums = np.array(shares, dtype=np.float64)
     return Counted(sums, sums[:, 1] > 0)
+
+
+def unknown(outcomes: Iterable[Outcome], taxonomy: Taxonomy) -> dict[str, dict[str, Any]]:
+    """Form of a list -> how many of its names nobody knows, and what that cost; empty where no row asks for a list.
+
+    Returns:
+        ``answers``, ``with_unknown`` of them, ``names`` in these, ``distinct`` ones, the most frequent as
+        ``[name, count]``; ``cut`` answers that keep what stands before the first one, ``invalid`` ones that keep
+        nothing, and ``lost`` known names that do not count because of them.
+    """
+    outcomes = list(outcomes)
+    asked = {form: [outcome for outcome in outcomes if outcome.row.form == form] for form in LISTS}
+    return {str(form): _unknown(form, of, taxonomy) for form, of in asked.items() if of}
+
+
+def _unknown(form: Form, outcomes: Sequence[Outcome], taxonomy: Taxonomy) -> dict[str, Any]:
+    read = [(outcome, unknown_names(form, outcome.row.text, taxonomy)) for outcome in outcomes]
+    having = [(outcome, found) for outcome, found in read if found.names]
+    names = Counter(name for _, found in having for name in found.names)
+    ranked = sorted(names, key=lambda name: (-names[name], name))
+    return {
+        "answers": len(outcomes),
+        "with_unknown": len(having),
+        "names": names.total(),
+        "distinct": len(names),
+        "cut": sum(outcome.answer is not None for outcome, _ in having),
+        "invalid": sum(outcome.answer is None for outcome, _ in having),
+        "lost": sum(found.lost for _, found in having),
+        "most_frequent": [[name, names[name]] for name in ranked[:MOST_SHOWN]],
+    }

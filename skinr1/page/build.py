@@ -11,6 +11,7 @@ from skinr1.page.environment import environment, node_name
 from skinr1.page.gallery import INVALID, NEAR, RIGHT, WRONG, Exhibit, choose, exhibits
 from skinr1.page.markdown import markdown
 from skinr1.page.results import Run
+from skinr1.page.task import task
 from skinr1.page.worst import worst
 from skinr1.taxonomy import Taxonomy
 
@@ -83,6 +84,7 @@ def sections(material: Material, taxonomy: Taxonomy) -> list[Section]:
 
     runs = material.runs
     return [
+        *task(runs),
         results.in_short(runs[-1]),
         results.results(runs, named(runs[0].scores["majority_class"]["diagnosis"])),
         results.levels(runs),

@@ -18,6 +18,7 @@ class Table:
         folded: shown on demand in HTML.
         framed: (row, column) of cells to stand out, counted from 0 without the row's name.
         shades: a number from 0 to 1 a cell, for the background of a table of counts; empty for none.
+        worded: the last column is words, not numbers.
     """
 
     caption: str
@@ -26,6 +27,7 @@ class Table:
     folded: bool = False
     framed: frozenset[tuple[int, int]] = frozenset()
     shades: tuple[tuple[float, ...], ...] = ()
+    worded: bool = False
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def table_lines(table: Table) -> Iterator[str]:
     """A caption and a table."""
     yield from ("", f"*{plain(table.caption)}*", "")
     yield f"| {' | '.join(map(plain, table.head))} |"
-    yield f"| --- |{' ---: |' * (len(table.head) - 1)}"
+    yield f"| --- |{' ---: |' * (len(table.head) - 1 - table.worded)}{' --- |' * table.worded}"
     for row in table.rows:
         yield f"| {' | '.join(map(plain, row))} |"
 

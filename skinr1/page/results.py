@@ -48,30 +48,35 @@ def results(runs: Sequence[Run], majority: str) -> Section:
 
 
 def in_short(run: Run) -> Section:
-    """The last model in a few sentences, each a number with its interval."""
+    """The last model in a few sentences, each a number with its interval; of a task, only those that it counts."""
     metrics, told = run.scores["metrics"], []
+    counted = run.scores["task"]["metrics"] if run.scores.get("task") else SHORT
     for name, words in SHORT.items():
         found = metrics.get(name)
-        if found and found["value"] is not None:
+        if found and found["value"] is not None and name in counted:
             bounds = "" if found["low"] is None else f" [{found['low']:.0%} to {found['high']:.0%}]"
             told.append(f"{words}: {found['value']:.0%}{bounds} of {found['n']} cases.")
+    if "top1" in counted:
+        told.append(_by_tone(run))
+    remarks = tuple(map(str, run.scores.get("notes") or ()))
+    parts = (Section("remarks", "Remarks of the scorer", points=remarks),) if remarks else ()
+    return Section("short", f"In short: {run.name}", points=tuple(told), parts=parts)
+
+
+def _by_tone(run: Run) -> str:
     tones = {
         name: group["top1"]
         for name, group in run.scores["by_tone"].items()
         if group["top1"]["value"] is not None and name != "unknown"
     }
-    if len(tones) > 1:
-        least = min(tones, key=lambda name: (tones[name]["value"], name))
-        most = max(tones, key=lambda name: (tones[name]["value"], name))
-        told.append(
-            f"By skin tone, the exact diagnosis lies between {tones[least]['value']:.0%} ({least}, {tones[least]['n']} "
-            f"cases) and {tones[most]['value']:.0%} ({most}, {tones[most]['n']} cases)."
-        )
-    else:
-        told.append("Skin tone: fewer than two groups, so nothing can be said about differences.")
-    remarks = tuple(map(str, run.scores.get("notes") or ()))
-    parts = (Section("remarks", "Remarks of the scorer", points=remarks),) if remarks else ()
-    return Section("short", f"In short: {run.name}", points=tuple(told), parts=parts)
+    if len(tones) < 2:
+        return "Skin tone: fewer than two groups, so nothing can be said about differences."
+    least = min(tones, key=lambda name: (tones[name]["value"], name))
+    most = max(tones, key=lambda name: (tones[name]["value"], name))
+    return (
+        f"By skin tone, the exact diagnosis lies between {tones[least]['value']:.0%} ({least}, {tones[least]['n']} "
+        f"cases) and {tones[most]['value']:.0%} ({most}, {tones[most]['n']} cases)."
+    )
 
 
 def _paired(run: Run) -> Section:

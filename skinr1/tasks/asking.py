@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from skinr1 import prompts
-from skinr1.answer_forms import Step, form_tag, names_of
+from skinr1.answer_forms import Step, names_of
 from skinr1.cases import Case
+from skinr1.form_schemas import form_tag
 from skinr1.letters import LETTERS
 from skinr1.predictions import Asker, prediction_row
 from skinr1.questions import Options

@@ -23,9 +23,10 @@ import pytest
 from PIL import Image
 
 from skinr1 import client, prompts
-from skinr1.answer_forms import Form, form_tag, read_answer
+from skinr1.answer_forms import Form, read_answer
 from skinr1.concepts import concepts
 from skinr1.errors import UserError
+from skinr1.form_schemas import form_tag
 from skinr1.images import png_bytes
 from skinr1.report import InvalidAnswer, parse
 from skinr1.serving import parity

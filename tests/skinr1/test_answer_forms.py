@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skinr1.answer_forms import Step, form_schema, form_tag, names_of, read_answer
+from skinr1.answer_forms import Step, names_of, read_answer, unknown_names
 from skinr1.errors import UserError
+from skinr1.form_schemas import form_schema, form_tag
 from skinr1.grammar import json_ebnf, longest_json
 from skinr1.letters import CONDITION_LETTERS, final_letter, released_letter
 from skinr1.report import InvalidAnswer, inconsistencies, render
@@ -93,7 +94,7 @@ def test_reasoning_may_come_first_once():
         ("differential", '{"differential": [{"diagnosis": "the plague", "probability": 0.5}]}', "diagnosis"),
         ("differential", '{"differential": [{"diagnosis": "nevus", "probability": 1.5}]}', "schema"),
         ("differential", '{"differential": [{"diagnosis": "nevus", "probability": NaN}]}', "json"),
-        ("signs", '{"signs": ["pimple"]}', "schema"),
+        ("signs", '{"signs": ["pimple"]}', "sign"),
         ("signs", json.dumps({"signs": ["papule"] * 25}), "schema"),
         ("checklist", '{"pigment_network": "atypical"}', "schema"),
         ("checklist", json.dumps(ABSENT | {"streaks": "many"}), "schema"),
@@ -115,6 +116,39 @@ def test_names_are_those_of_the_taxonomy_and_a_shared_one_is_the_common_group():
     assert ranked("nevus", NEVUS) == (NEVUS,)  # the same twice is one rank
     assert ranked("nevus", "the plague", "bcc") == (NEVUS,)  # bcc is not lifted to the second rank
     assert ranked("melanocytic") == ("neoplasm",)  # benign and malignant: their common group
+
+
+@pytest.mark.parametrize(
+    ("form", "names", "unknown", "lost"),
+    [
+        ("differential", [NEVUS, "bcc"], [], 0),
+        ("differential", [NEVUS, "the plague", "bcc", "pox", "nevus"], ["the plague", "pox"], 2),
+        ("differential", ["the plague", "bcc"], ["the plague"], 1),  # the first: the answer is invalid
+        ("signs", ["papule", "scale"], [], 0),
+        ("signs", ["papule", "pimple", "scale", "pimple"], ["pimple", "pimple"], 2),
+        ("checklist", ["pimple"], [], 0),
+    ],
+)
+def test_names_that_nobody_knows_are_told(form, names, unknown, lost):
+    entries = names if form == "signs" else [{"diagnosis": name, "probability": 0.1} for name in names]
+    text = f"<think>dark</think>{json.dumps({form: entries})}"
+    assert unknown_names(form, text, TREE) == (tuple(unknown), lost)
+
+
+@given(st.lists(st.sampled_from([NEVUS, "bcc", "the plague", "pox", ""]), min_size=1, max_size=6))
+def test_a_ranked_list_is_cut_if_and_only_if_it_is_told(names):
+    text = json.dumps({"differential": [{"diagnosis": name, "probability": 0.1} for name in names]})
+    told = unknown_names("differential", text, TREE)
+    kept = names[: len(names) - len(told.names) - told.lost]
+    try:
+        assert len(read("differential", text).differential) == len(set(kept)) > 0
+    except InvalidAnswer as error:
+        assert error.reason == "diagnosis" and told.names and not kept
+
+
+@pytest.mark.parametrize("text", ["", "no list", '{"signs": ["pimple"], "x": 1}', '{"signs": "pimple"}', " " * 20_001])
+def test_what_is_no_list_has_no_unknown_name(text):
+    assert unknown_names("signs", text, TREE) == unknown_names("differential", text, TREE) == ((), 0)
 
 
 def test_six_ranks_and_what_contradicts_itself():

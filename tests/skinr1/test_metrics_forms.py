@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from skinr1.metrics import forms, outcomes
+from skinr1.metrics import forms, outcomes, rationale
 from skinr1.metrics.catalogue import catalogue
 from skinr1.metrics.estimate import estimates
+from skinr1.metrics.meanings import meaning, unknown_names
 from skinr1.seven_point import CRITERIA
 from tests.skinr1.outcome_rows import ARRAYS, BCC, BLUE, ECZEMA, MELANOMA, NEVUS, TREE, full_row, row, seen
 
@@ -192,6 +193,37 @@ def test_six_ranks_are_scored():
     rows = [form_row(0, BCC, "differential", json.dumps({"differential": entries}))]
     found = {name: e.value for name, e in estimates(catalogue(ARRAYS), seen(rows), resamples=5).items()}
     assert (found["top5"], found["top6"], found["mrr"]) == (0, 1, pytest.approx(1 / 6, abs=1e-6))
+
+
+def ranked(number, *names):
+    entries = [{"diagnosis": name, "probability": 0.1} for name in names]
+    return form_row(number, NEVUS, "differential", json.dumps({"differential": entries}))
+
+
+def test_unknown_names_are_counted_by_hand():
+    rows = [ranked(0, NEVUS, "pox", BCC), ranked(1, "pox"), ranked(2, NEVUS, "plague"), ranked(3, NEVUS)]
+    rows += [form_row(4, NEVUS, "differential", "no list")]
+    found = forms.unknown(outcomes(rows, TREE), TREE)["differential"]
+    assert found.pop("most_frequent") == [["pox", 2], ["plague", 1]]
+    assert found == {"answers": 5, "with_unknown": 3, "names": 3, "distinct": 2, "cut": 2, "invalid": 1, "lost": 1}
+    signs = forms.unknown(outcomes([form_row(0, NEVUS, "signs", '{"signs": ["papule", "pimple"]}')], TREE), TREE)
+    assert [signs["signs"][key] for key in ("names", "invalid", "cut", "lost")] == [1, 1, 0, 1]
+    assert "vocabulary of signs: 1 in 1 of 1 answers (“pimple” 1)" in unknown_names(signs)[0]
+    assert forms.unknown(outcomes([choice(0, NEVUS, 1)], TREE), TREE) == {}
+
+
+def test_few_of_many_unknown_names_are_quoted_and_the_others_counted():
+    found = forms.unknown(outcomes([ranked(n, f"{n}{'x' * 60}") for n in range(30)], TREE), TREE)
+    assert found["differential"]["distinct"] == 30 and len(found["differential"]["most_frequent"]) == 20
+    assert "…” 1 and 25 others)" in unknown_names(found)[0]
+
+
+def test_every_metric_that_a_task_may_count_has_a_meaning():
+    every = (*catalogue(ARRAYS), *rationale.metrics({}))
+    lines = {name: meaning(name) for name in (*(metric.name for metric in every), *forms.NAMES)}
+    assert all(line and "\n" not in line and len(line) <= 100 for line in lines.values())
+    less = {metric.name for metric in every if not metric.higher} | {"seven_point_error"}
+    assert {name for name, line in lines.items() if "less is better" in line} == less
 
 
 def test_rows_without_a_form_have_no_such_metric():
