@@ -48,10 +48,12 @@ class Arguments:
 
 
 def read_scores(folder: Path) -> dict[str, Any]:
-    """The content of a scores folder. Raises UserError when eval/score.py did not finish there."""
+    """The content of a scores folder. Raises UserError when eval/score.py must run (again) first."""
     found = read_json(folder / "scores.json")
     if found is None:
         raise UserError("no scores", str(folder), "Run eval/score.py on that model's predictions first.")
+    if found.get("task") and "unknown_names" not in found["task"]:
+        raise UserError("scores of a task from before unknown names were counted", str(folder), "Run eval/score.py.")
     return found
 
 

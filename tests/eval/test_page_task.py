@@ -76,3 +76,13 @@ def test_runs_of_two_tasks_have_no_page(tmp_path, scripts, tree) -> None:
     with pytest.raises(UserError, match="different tasks"):
         page(tmp_path, scripts, ["one", "two"])
     assert not (tmp_path / "page").exists()
+
+
+def test_scores_from_before_names_were_counted_are_asked_for_again(tmp_path, scripts, tree) -> None:
+    write_task_run(tmp_path / "predictions" / "one", CHOICE, 0.8, tree)
+    page(tmp_path, scripts, ["one"])
+    old = scores_of(tmp_path, "one")
+    del old["task"]["unknown_names"]
+    (tmp_path / "scores" / "one" / "scores.json").write_text(json.dumps(old))
+    with pytest.raises(UserError, match="before unknown names were counted"):
+        scripts["page"].main([f"--run={tmp_path}", "--models", "one", f"--taxonomy={tmp_path}/taxonomy.yaml"])
