@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import Any
 
 import gradio as gr
+from gradio_client.utils import is_http_url_like
 
 from skinr1.errors import UserError
 from skinr1.knowledge.passages import Passage
@@ -26,6 +27,23 @@ SCROLL = "() => { if (innerWidth < 700) document.querySelector('#reasoning').scr
 EMPTY = '<p class="skinr1-empty">The report will stand here.</p>'
 
 
+class Page(gr.Blocks):
+    """Reads uploads only: Gradio itself would fetch any public address that a request names as its file."""
+
+    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *further: Any, **options: Any) -> list[Any]:
+        """The values of the form. Raises gradio.Error for an address in the place of a file."""
+        if _names_address(inputs):
+            raise gr.Error("a file must be uploaded; no address is fetched", print_exception=False)
+        return await super().preprocess_data(block_fn, inputs, *further, **options)
+
+
+def _names_address(value: Any) -> bool:
+    """Whether a file anywhere in it lies elsewhere."""
+    if isinstance(value, dict):
+        return is_http_url_like(value.get("path")) or any(map(_names_address, value.values()))
+    return isinstance(value, list) and any(map(_names_address, value))
+
+
 def build(
     stream: Stream,
     taxonomy: Taxonomy,
@@ -34,7 +52,7 @@ def build(
     models: Sequence[str],
 ) -> gr.Blocks:
     """The page; uploaded files are deleted within half an hour."""
-    with gr.Blocks(title="skinr1", analytics_enabled=False, fill_width=True, delete_cache=(300, 1800)) as page:
+    with Page(title="skinr1", analytics_enabled=False, fill_width=True, delete_cache=(300, 1800)) as page:
         gr.HTML(BAR, elem_classes="skinr1-bar-holder")
         gr.HTML(HEAD)
         last = gr.State(None)
