@@ -86,7 +86,7 @@ def test_without_a_key_no_door_of_the_page_is_open(clinic: Clinic) -> None:
 
 
 @pytest.mark.parametrize("field", [0, 1], ids=["images", "modality"])
-@pytest.mark.parametrize("path", ["https://images.example/x.png", "HTTP://127.0.0.1:9/x.png", "/etc/passwd", "keys.txt"])
+@pytest.mark.parametrize("path", ["https://images.example/x.png", "HTTP://127.0.0.1:9/x.png", "/etc/passwd", "private.png"])
 def test_the_page_reads_no_address_and_no_path(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch, path: str, field: int
 ) -> None:
@@ -99,13 +99,15 @@ def test_the_page_reads_no_address_and_no_path(
         raise ValueError("no network here")
 
     monkeypatch.setattr(processing_utils, "async_ssrf_protected_download", fetch)
-    path = str(clinic.keys) if path == "keys.txt" else path
+    if path == "private.png":
+        (clinic.keys.parent / path).write_bytes(photo())
+        path = str(clinic.keys.parent / path)
     with httpx.Client(base_url=clinic.url, auth=("any", add_key(clinic.keys, "clinic")), timeout=60) as client:
         body = job(client, {"path": path, "url": path}, field=field)
         joined = client.post(f"{API}/queue/join", json=body)
         if joined.status_code == 200:
             told = answer(client, {**body, "session_hash": "t"})
-            assert not any(event.get("success") for event in told)
+            assert [event["success"] for event in told if event["msg"] == "process_completed"] == [False]
         assert client.get(f"{API}/file={path}").status_code in (400, 403, 404)
         assert client.get(f"{API}/proxy={path}").status_code >= 400
     assert fetched == [] and clinic.fake.bodies == []
