@@ -12,12 +12,12 @@ import pytest
 
 pytest.importorskip("gradio", reason="the page needs gradio")
 
-from skinr1.report import DISCLAIMER  # noqa: E402
-from skinr1.serving.envelope import ReportEnvelope  # noqa: E402
-from skinr1.serving.gateway.keys import add_key, revoke_key  # noqa: E402
-from skinr1.serving.page.downloads import OFFERED  # noqa: E402
-from tests.skinr1.browser_rig import ask, chromium, find, open_page, requested, upload  # noqa: E402
-from tests.skinr1.gateway_rig import FakeVllm, gateway, photo, until  # noqa: E402
+from skinr1.report import DISCLAIMER
+from skinr1.serving.envelope import ReportEnvelope
+from skinr1.serving.gateway.keys import add_key, revoke_key
+from skinr1.serving.page.downloads import OFFERED
+from tests.skinr1.browser_rig import ask, chromium, find, open_page, requested, upload
+from tests.skinr1.gateway_rig import FakeVllm, gateway, photo, until
 
 API = "/page/gradio_api"
 
@@ -58,11 +58,14 @@ def answer(client: httpx.Client, body: dict[str, Any]) -> list[dict[str, Any]]:
 
 def reached(client: httpx.Client, stored: str, body: dict[str, Any]) -> dict[str, int]:
     """Status of every door of Gradio's own, by name."""
-    asked = {
-        **{path: ("GET", {}) for path in ("/page", "/page/", "/page/config", "/page/theme.css", "/page/assets/x.js")},
-        **{f"{API}/{path}": ("GET", {}) for path in ("info", "startup-events", "heartbeat/s", "runs", f"file={stored}")},
-        **{f"{API}/{path}": ("GET", {}) for path in ("queue/data?session_hash=s", "proxy=http://127.0.0.1/", "call/run/1")},
-        **{f"{API}/{path}": ("POST", {"json": body}) for path in ("queue/join", "run/run", "api/run", "call/run", "reset")},
+    pages = ("", "/", "/config", "/theme.css", "/assets/x.js")
+    read = ("info", "startup-events", "heartbeat/s", "runs", "queue/data?session_hash=s", "call/run/1")
+    read += (f"file={stored}", "proxy=http://127.0.0.1/")
+    posted = ("queue/join", "run/run", "api/run", "call/run", "reset", "cancel", "component_server")
+    asked: dict[str, tuple[str, dict[str, Any]]] = {
+        **{f"/page{path}": ("GET", {}) for path in pages},
+        **{f"{API}/{path}": ("GET", {}) for path in read},
+        **{f"{API}/{path}": ("POST", {"json": body}) for path in posted},
         f"{API}/upload": ("POST", {"files": {"files": ("a.png", photo())}}),
     }
     return {path: client.request(how, path, **what).status_code for path, (how, what) in asked.items()}
@@ -86,7 +89,9 @@ def test_without_a_key_no_door_of_the_page_is_open(clinic: Clinic) -> None:
 
 
 @pytest.mark.parametrize("field", [0, 1], ids=["images", "modality"])
-@pytest.mark.parametrize("path", ["https://images.example/x.png", "HTTP://127.0.0.1:9/x.png", "/etc/passwd", "private.png"])
+@pytest.mark.parametrize(
+    "path", ["https://images.example/x.png", "HTTP://127.0.0.1:9/x.png", "/etc/passwd", "private.png"]
+)
 def test_the_page_reads_no_address_and_no_path(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch, path: str, field: int
 ) -> None:
@@ -111,6 +116,13 @@ def test_the_page_reads_no_address_and_no_path(
         assert client.get(f"{API}/file={path}").status_code in (400, 403, 404)
         assert client.get(f"{API}/proxy={path}").status_code >= 400
     assert fetched == [] and clinic.fake.bodies == []
+
+
+@pytest.mark.parametrize("door", ["process_recording", "component_server", "run/run", "call/run", "upload/"])
+def test_what_the_page_does_not_use_is_closed(clinic: Clinic, door: str) -> None:
+    with httpx.Client(base_url=clinic.url, auth=("any", add_key(clinic.keys, "clinic")), timeout=60) as client:
+        file = {"files": ("Jane Doe.mp4", b"no picture")}
+        assert client.post(f"{API}/{door}", files=file).status_code == 404
 
 
 def downloaded(browser: Any, folder: Path) -> dict[str, str]:
