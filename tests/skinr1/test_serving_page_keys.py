@@ -31,12 +31,21 @@ class Clinic:
     keys: Path
 
 
-@pytest.fixture
-def clinic(tmp_path: Path) -> Iterator[Clinic]:
-    fake, keys = FakeVllm(gap=0.001), tmp_path / "keys.txt"
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
+    folder = tmp_path_factory.mktemp("clinic")
+    fake, keys = FakeVllm(gap=0.001), folder / "keys.txt"
     keys.touch()
-    with gateway(fake, tmp_path, page=True, keys=keys) as url:
+    with gateway(fake, folder, page=True, keys=keys) as url:
         yield Clinic(fake, url, keys)
+
+
+@pytest.fixture
+def clinic(served: Clinic) -> Clinic:
+    """The same gateway, with no key and nothing asked."""
+    served.keys.write_text("")
+    served.fake.bodies.clear()
+    return served
 
 
 def job(client: httpx.Client, image: dict[str, Any], session: str = "s", field: int = 0) -> dict[str, Any]:
