@@ -1,8 +1,6 @@
 """The page in a real browser, against a stand-in for the model: from upload to report, offline, on a phone's width."""
 
 import asyncio
-import json
-import shutil
 import socket
 import threading
 import time
@@ -16,6 +14,7 @@ from PIL import Image
 from skinr1.errors import UserError
 from skinr1.serving.envelope import ReportEnvelope, ReportRequest
 from skinr1.serving.formats import MEDIA_TYPES
+from tests.skinr1.browser_rig import ask, chromium, find, open_page, requested, screenshot, tell, upload
 from tests.skinr1.envelopes import ATTACK, HISTORY, PASSAGES, TAXONOMY, full, hostile, refused
 
 gradio = pytest.importorskip("gradio", reason="the page needs gradio")
@@ -110,93 +109,8 @@ def address() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Headless Chromium with its log of requests, or a skip that says so."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="the page's test needs selenium")
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.skip("chromium or chromedriver is not here")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (
-        "headless",
-        "no-sandbox",
-        "disable-gpu",
-        "disable-quic",
-        "no-first-run",
-        "disable-background-networking",
-        "disable-component-update",
-        "disable-sync",
-        f"user-data-dir={tmp_path_factory.mktemp('profile')}",
-    ):
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    with webdriver.Chrome(options, webdriver.ChromeService(driver)) as found:
+    with chromium(tmp_path_factory.mktemp("profile")) as found:
         yield found
-
-
-def find(browser: Any, css: str, seconds: float = 20) -> Any:
-    """The first element that is shown."""
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    def shown(_: Any) -> Any:
-        return next((e for e in browser.find_elements(By.CSS_SELECTOR, css) if e.is_displayed()), None)
-
-    return WebDriverWait(browser, seconds).until(shown, f"{css} is not shown")
-
-
-def resize(browser: Any, width: int, height: int) -> None:
-    """A phone is narrower than a window of Chromium may be, so the device is emulated."""
-    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-
-
-def open_page(browser: Any, address: str, theme: str = "light", width: int = 1280, height: int = 1000) -> None:
-    resize(browser, width, height)
-    browser.get(f"{address}?__theme={theme}")
-    find(browser, "#ask")
-
-
-def upload(browser: Any, tmp_path: Path) -> None:
-    from selenium.webdriver.common.by import By
-
-    file = tmp_path / "lesion.png"
-    rendered_examples(count=1)[0].image.save(file)
-    browser.find_element(By.CSS_SELECTOR, "#images input[type=file]").send_keys(str(file))
-    find(browser, "#images img")
-
-
-def tell(browser: Any, label: str, words: str) -> None:
-    from selenium.webdriver.common.by import By
-
-    browser.execute_script("for (const b of document.querySelectorAll('button.label-wrap:not(.open)')) b.click()")
-    find(browser, f"[aria-label='{label}'], textarea, input")
-    field = next(e for e in browser.find_elements(By.CSS_SELECTOR, "label") if label in e.text).find_element(
-        By.CSS_SELECTOR, "textarea, input"
-    )
-    field.send_keys(words)
-
-
-def ask(browser: Any, waiting_for: str) -> Any:
-    button = find(browser, "#ask")
-    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
-    button.click()
-    return find(browser, f"#report {waiting_for}")
-
-
-def screenshot(browser: Any, path: Path) -> Path:
-    """The whole page in its present width, kept as an artefact below the test's folder."""
-    shot = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
-    import base64
-
-    path.write_bytes(base64.b64decode(shot["data"]))
-    return path
-
-
-def requested(browser: Any) -> set[str]:
-    """Addresses that the browser has asked for since the last call."""
-    events = (json.loads(entry["message"])["message"] for entry in browser.get_log("performance"))
-    return {e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"}
 
 
 @pytest.mark.slow

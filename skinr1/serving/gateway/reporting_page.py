@@ -11,7 +11,6 @@ from skinr1.serving.gateway.faults import Refused
 from skinr1.serving.gateway.reports import Reporting, report_events
 
 PATH = "/page"
-UPLOADS = f"{PATH}/gradio_api/upload"
 
 
 def add_page(app: FastAPI, reporting: Reporting) -> None:

@@ -15,21 +15,25 @@ class CleanUploads:
     """Puts new PNGs of the pixels in the place of uploaded files, numbered in the place of their names.
 
     So neither metadata (place, camera) nor a file name (of a patient, maybe) is ever stored. An upload that is no
-    picture as /v1/reports takes it is refused.
+    picture as /v1/reports takes it is refused, and so is whatever is posted to a door of Gradio's that the page does
+    not use: some write what they get to the disk.
 
     Args:
-        path: where Gradio takes uploads.
+        page: where the page is mounted.
         seconds: for decoding the pictures of one upload.
     """
 
-    def __init__(self, app: ASGIApp, path: str, seconds: float, metrics: Metrics):
-        self.app, self.path, self.seconds, self.metrics = app, path, seconds, metrics
+    def __init__(self, app: ASGIApp, page: str, seconds: float, metrics: Metrics):
+        self.app, self.page, self.seconds, self.metrics = app, page, seconds, metrics
+        self.upload, *self.open = (f"{page}/gradio_api/{door}" for door in ("upload", "queue/join", "cancel", "reset"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != self.path:
+        if scope["type"] != "http" or scope["method"] != "POST" or not self._guarded(scope["path"]):
             await self.app(scope, receive, send)
             return
         try:
+            if scope["path"] != self.upload:
+                raise Refused(404, "http", "the page does not use this")
             made = await self._cleaned(Request(scope, receive))
         except Refused as refused:
             self.metrics.refused.labels(refused.code).inc()
@@ -38,6 +42,9 @@ class CleanUploads:
         new = {name.lower().encode(): made.headers[name].encode() for name in ("Content-Type", "Content-Length")}
         kept = [(name, value) for name, value in scope["headers"] if name not in new]
         await self.app({**scope, "headers": [*kept, *new.items()]}, _once(made.read(), receive), send)
+
+    def _guarded(self, path: str) -> bool:
+        return path.startswith(f"{self.page}/") and path not in self.open
 
     async def _cleaned(self, request: Request) -> httpx.Request:
         form = await read_form(request)

@@ -1,11 +1,12 @@
 """What is on the page and what happens when; drawing a report is skinr1.serving.formats.html's."""
 
 import html
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder, is_in_or_equal
 
 from skinr1.errors import UserError
 from skinr1.knowledge.passages import Passage
@@ -26,6 +27,32 @@ SCROLL = "() => { if (innerWidth < 700) document.querySelector('#reasoning').scr
 EMPTY = '<p class="skinr1-empty">The report will stand here.</p>'
 
 
+class Page(gr.Blocks):
+    """Reads uploads only. Gradio itself would fetch any public address that a request names as its file, and, mounted
+    in an application, read any file of this machine."""
+
+    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *further: Any, **options: Any) -> list[Any]:
+        """The values of the form. Raises gradio.Error for a file that was not uploaded."""
+        if not all(map(_uploaded, _paths(inputs))):
+            raise gr.Error("a file must be uploaded; no address and no path is read", print_exception=False)
+        return await super().preprocess_data(block_fn, inputs, *further, **options)
+
+
+def _paths(value: Any) -> Iterator[Any]:
+    """Where the files in it lie, however deep."""
+    if isinstance(value, dict):
+        if "path" in value:
+            yield value["path"]
+        value = list(value.values())
+    if isinstance(value, list):
+        for part in value:
+            yield from _paths(part)
+
+
+def _uploaded(path: Any) -> bool:
+    return isinstance(path, str) and "://" not in path and is_in_or_equal(path, get_upload_folder())
+
+
 def build(
     stream: Stream,
     taxonomy: Taxonomy,
@@ -34,7 +61,7 @@ def build(
     models: Sequence[str],
 ) -> gr.Blocks:
     """The page; uploaded files are deleted within half an hour."""
-    with gr.Blocks(title="skinr1", analytics_enabled=False, fill_width=True, delete_cache=(300, 1800)) as page:
+    with Page(title="skinr1", analytics_enabled=False, fill_width=True, delete_cache=(300, 1800)) as page:
         gr.HTML(BAR, elem_classes="skinr1-bar-holder")
         gr.HTML(HEAD)
         last = gr.State(None)
