@@ -37,7 +37,7 @@ def chromium(profile: Path) -> Iterator[Any]:
         yield found
 
 
-def find(browser: Any, css: str, seconds: float = 20) -> Any:
+def find(browser: Any, css: str, seconds: float = 180) -> Any:
     """The first element that is shown."""
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait

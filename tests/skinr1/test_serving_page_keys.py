@@ -15,6 +15,7 @@ pytest.importorskip("gradio", reason="the page needs gradio")
 from skinr1.report import DISCLAIMER
 from skinr1.serving.envelope import ReportEnvelope
 from skinr1.serving.gateway.keys import add_key, revoke_key
+from skinr1.serving.page import layout
 from skinr1.serving.page.downloads import OFFERED
 from tests.skinr1.browser_rig import ask, chromium, find, open_page, requested, upload
 from tests.skinr1.gateway_rig import FakeVllm, gateway, photo, until
@@ -134,6 +135,18 @@ def test_what_the_page_does_not_use_is_closed(clinic: Clinic, door: str) -> None
         assert client.post(f"{API}/{door}", files=file).status_code == 404
 
 
+def test_the_queue_of_the_page_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AT_ONCE", "WAITING"):
+        monkeypatch.setattr(layout, name, 1)
+    fake = FakeVllm(gap=0.5)
+    with gateway(fake, tmp_path, page=True) as url, httpx.Client(base_url=url, timeout=60) as client:
+        [stored] = client.post(f"{API}/upload", files={"files": ("a.png", photo())}).json()
+        told = []
+        for number in range(6):
+            told.append(client.post(f"{API}/queue/join", json=job(client, {"path": stored}, f"s{number}")).status_code)
+    assert told[0] == 200 and told[-1] == 503 and set(told) == {200, 503}
+
+
 def downloaded(browser: Any, folder: Path) -> dict[str, str]:
     """Contents by suffix of what the links of the page give, each clicked."""
     folder.mkdir()
@@ -141,7 +154,7 @@ def downloaded(browser: Any, folder: Path) -> dict[str, str]:
     for link in browser.find_elements("css selector", "#downloads a[download]"):
         browser.execute_script("arguments[0].click()", link)
     names = {suffix: folder / f"skin-report.{suffix}" for _, suffix in OFFERED.values()}
-    until(lambda: all(path.exists() for path in names.values()), 20)
+    until(lambda: all(path.exists() for path in names.values()))
     return {suffix: path.read_text(encoding="utf-8") for suffix, path in names.items()}
 
 
@@ -178,7 +191,7 @@ def test_browser_with_a_wrong_the_right_and_a_revoked_key(
 
         revoke_key(clinic.keys, "clinic")
         find(browser, "#ask").click()
-        until(lambda: any("queue/join" in url for url in requested(browser)), 20)
+        until(lambda: any("queue/join" in url for url in requested(browser)))
         browser.get(f"{page}/")
         assert not browser.find_elements("css selector", "#ask")
         assert len(clinic.fake.bodies) == 1

@@ -22,6 +22,7 @@ Stream = Callable[[ReportRequest], AsyncGenerator[str | ReportEnvelope, None]]
 HEAD = f"""<header><h1>Report on skin images</h1>
 <p>Give one to {MAX_IMAGES} photographs of the same skin change of one person.</p></header>"""
 BAR = f'<p class="skinr1-bar" role="note"><strong>{DISCLAIMER}</strong> No medical advice.</p>'
+AT_ONCE, WAITING = 16, 64  # reports that are written, and that wait for it
 # On a phone the report is far below the button.
 SCROLL = "() => { if (innerWidth < 700) document.querySelector('#reasoning').scrollIntoView() }"
 EMPTY = '<p class="skinr1-empty">The report will stand here.</p>'
@@ -109,12 +110,12 @@ def build(
             [last, *inputs.values()],
             [reasoning, report, saved, before, last],
             show_progress="hidden",
-            concurrency_limit=16,
+            concurrency_limit=AT_ONCE,
             api_visibility="private",
         )
         ask.click(None, js=SCROLL, api_visibility="private")
         stop.click(lambda: _status("Stopped."), None, report, cancels=[running], api_visibility="private", queue=False)
-    return page
+    return page.queue(max_size=WAITING)  # beyond it Gradio answers 503, and the page says that it is busy
 
 
 def _form(models: Sequence[str]) -> dict[str, Any]:
