@@ -187,14 +187,15 @@ class AsyncClient:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[httpx.AsyncClient]:
         """One that nobody uses: the one given back last, or a new one."""
-        if not self._free:
-            self._connections.append(httpx.AsyncClient(**self._settings))
-            self._free.append(self._connections[-1])
-        connection = self._free.pop()
+        connection = self._free.pop() if self._free else self._opened()
         try:
             yield connection
         finally:
             self._free.append(connection)
+
+    def _opened(self) -> httpx.AsyncClient:
+        self._connections.append(httpx.AsyncClient(**self._settings))
+        return self._connections[-1]
 
     async def _send(self, method: str, address: str, body: Mapping[str, Any] | None) -> httpx.Response:
         async with self._slots, self._connection() as http:

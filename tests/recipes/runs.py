@@ -84,12 +84,7 @@ def torchrun(script: str, processes: int, *options: object) -> list[str]:
     """The command that runs a recipe."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(processes)]
     rendezvous = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
-    return [
-        *launcher,
-        *rendezvous,
-        str(ROOT / script if "/" in script else ROOT / "recipes" / script),
-        *map(str, options),
-    ]
+    return [*launcher, *rendezvous, str(ROOT / "recipes" / script), *map(str, options)]
 
 
 def environment() -> dict[str, str]:

@@ -152,10 +152,10 @@ def test_sigterm_saves_and_exits_0_and_the_run_goes_on(inputs: Path, sft: Path, 
 
 def test_no_thread_of_gloo_outlives_a_run(inputs: Path, tmp_path: Path):
     """One that does can abort the process at its very end, after all is saved: seen once in 900 runs."""
-    recipe = runs.ROOT / "recipes/sft.py"
+    program, recipe = Path(__file__).with_name("then_threads.py"), runs.ROOT / "recipes/sft.py"
     files = ("--model", inputs / "qwen2_5_vl", "--train_file", inputs / "sft.jsonl", "--output_dir", tmp_path / "out")
     settings = (*SMALL, "--per_device_train_batch_size", 2, "--save_strategy", "no", "--max_steps", 1)
-    said = runs.launch("tests/recipes/then_threads.py", recipe, *files, *settings, processes=2)
+    said = runs.launch(str(program), recipe, *files, *settings, processes=2)
     assert said.count("threads of gloo left: 0") == 2
 
 
