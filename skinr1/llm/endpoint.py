@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from skinr1.errors import UserError
 from skinr1.llm.cache import Completion
+from skinr1.llm.connections import Connections
 
 # The server is busy, as it is with every 5xx; any other status will be the same next time.
 RETRY_STATUS = frozenset({408, 429})
@@ -97,7 +98,7 @@ class Endpoint:
         self._open.set()
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         # The number of connections is bounded by the client's slots, and time by `timeout`.
-        self._http = httpx.AsyncClient(headers=headers, timeout=None, limits=httpx.Limits(max_connections=None))
+        self._connections = Connections(headers=headers, timeout=None)
 
     async def __aenter__(self) -> Self:
         return self
@@ -105,7 +106,7 @@ class Endpoint:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._http.aclose()
+        await self._connections.aclose()
 
     async def complete(self, body: Mapping[str, Any], key: str) -> Completion:
         """The answer to one request; ``key`` is its hash.
@@ -129,8 +130,8 @@ class Endpoint:
     async def _once(self, address: str, body: Mapping[str, Any]) -> tuple[Completion | None, str, float]:
         """The answer, or what went wrong and how many seconds the server wants to be left alone."""
         try:
-            async with asyncio.timeout(self.timeout):
-                response = await self._http.post(address, json=body)
+            async with asyncio.timeout(self.timeout), self._connections.lend() as http:
+                response = await http.post(address, json=body)
         except TimeoutError:
             return None, f"no answer within {self.timeout:g} s", 0.0
         except httpx.RequestError as error:

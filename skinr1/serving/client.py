@@ -2,8 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -11,6 +10,7 @@ from typing import Any, Self
 import httpx
 
 from skinr1.errors import UserError
+from skinr1.llm.connections import Connections
 from skinr1.llm.endpoint import checked_url, completion_of, words_of
 from skinr1.report import structural_tag
 from skinr1.taxonomy import Taxonomy
@@ -127,15 +127,8 @@ class AsyncClient:
     ):
         self.url, self.attempts, self.pause, self._key = checked_url(url), attempts, pause, key
         self._slots = asyncio.Semaphore(concurrency)
-        # A pool of httpx's goes through all its connections several times a request, which held vLLM up by a third.
-        self._connections, self._free = list[httpx.AsyncClient](), list[httpx.AsyncClient]()
-        self._settings: dict[str, Any] = {
-            "timeout": timeout,
-            "limits": httpx.Limits(max_connections=1),
-            "transport": transport,
-            "headers": {"Authorization": f"Bearer {key}"} if key else {},
-            "verify": httpx.create_ssl_context(),
-        }
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._connections = Connections(timeout=timeout, transport=transport, headers=headers)
 
     async def __aenter__(self) -> Self:
         return self
@@ -143,8 +136,7 @@ class AsyncClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for connection in self._connections:
-            await connection.aclose()
+        await self._connections.aclose()
 
     async def complete(self, body: Mapping[str, Any]) -> Completion:
         """One answer.
@@ -184,21 +176,8 @@ class AsyncClient:
             found += ids if len(ids) == 1 else []
         return tuple(found)
 
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[httpx.AsyncClient]:
-        """One that nobody uses: the one given back last, or a new one."""
-        connection = self._free.pop() if self._free else self._opened()
-        try:
-            yield connection
-        finally:
-            self._free.append(connection)
-
-    def _opened(self) -> httpx.AsyncClient:
-        self._connections.append(httpx.AsyncClient(**self._settings))
-        return self._connections[-1]
-
     async def _send(self, method: str, address: str, body: Mapping[str, Any] | None) -> httpx.Response:
-        async with self._slots, self._connection() as http:
+        async with self._slots, self._connections.lend() as http:
             for attempt in range(1, self.attempts + 1):
                 try:
                     response = await http.request(method, address, json=body)

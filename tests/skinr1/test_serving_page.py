@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncGenerator, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,12 @@ def test_examples_are_labelled_as_rendered() -> None:
 
 
 ASKED: list[ReportRequest] = []
+COPY = """
+const canvas = document.createElement("canvas"), done = arguments[0];
+canvas.width = 60; canvas.height = 40;
+canvas.getContext("2d").fillRect(0, 0, 60, 40);
+canvas.toBlob(png => navigator.clipboard.write([new ClipboardItem({"image/png": png})]).then(() => done("copied"), done));
+"""
 WORDS = "Seen: papule, brown colour. First impression: nevus. Considered melanoma."
 
 
@@ -138,6 +145,22 @@ def test_from_upload_to_report(browser: Any, address: str, tmp_path: Path, theme
     assert browser.execute_script("return arguments[0].getBoundingClientRect().bottom <= innerHeight", bar)
     elsewhere = [url for url in requested(browser) if not url.startswith((address.rsplit("/", 1)[0], "data:", "blob:"))]
     assert elsewhere == []
+
+
+@pytest.mark.slow
+def test_images_are_pasted(browser: Any, address: str) -> None:
+    """From the clipboard, as a screenshot comes into it: by the button, and then by the keyboard."""
+    open_page(browser, address)
+    browser.execute_cdp_cmd("Browser.grantPermissions", {"permissions": ["clipboardReadWrite"]})
+    assert browser.execute_async_script(COPY) == "copied"
+    find(browser, "#images button[aria-label='Paste from clipboard']").click()
+    find(browser, "#images img")
+    browser.execute_script("document.activeElement.blur()")
+    key = {"modifiers": 2, "key": "v", "code": "KeyV", "commands": ["paste"]}
+    browser.execute_cdp_cmd("Input.dispatchKeyEvent", {"type": "keyDown", **key})
+    find(browser, "#images button[aria-label*='2 of 2']")
+    ask(browser, ".diagnosis")
+    assert [Image.open(BytesIO(image.data)).size for image in ASKED[-1].images] == [(60, 40)] * 2
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ from skinr1.serving.gateway.guard import Admission, Body, Guard
 from skinr1.serving.gateway.keys import KeyRing
 from skinr1.serving.gateway.metrics import Metrics
 from skinr1.serving.gateway.observe import Observe
-from skinr1.serving.gateway.reporting_page import PATH, add_page
+from skinr1.serving.gateway.reporting_page import PATH, TellWhen, add_page
 from skinr1.serving.gateway.reports import Reporting, make_report, policies_of, report_events
 from skinr1.serving.gateway.settings import GatewaySettings
 from skinr1.serving.gateway.uploads import CleanUploads
@@ -91,6 +91,7 @@ def create_app(
     )
     # the last one added is the outermost
     if settings.page:
+        app.add_middleware(TellWhen)
         app.add_middleware(CleanUploads, page=PATH, seconds=settings.decode_seconds, metrics=metrics)
     app.add_middleware(Body, max_bytes=settings.max_body, seconds=settings.body_seconds)
     app.add_middleware(Admission, limit=settings.max_requests, seconds=settings.answer_seconds)

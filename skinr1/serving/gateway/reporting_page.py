@@ -4,6 +4,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from fastapi import FastAPI
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from skinr1.errors import UserError
 from skinr1.serving.envelope import ReportEnvelope, ReportRequest
@@ -11,6 +13,23 @@ from skinr1.serving.gateway.faults import Refused
 from skinr1.serving.gateway.reports import Reporting, report_events
 
 PATH = "/page"
+FULL_QUEUE_SECONDS = 30  # until some of those who wait have their report
+
+
+class TellWhen:
+    """Gradio's 503 of a full queue says when to come again, as the gateway's own refusals do."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 503:
+                MutableHeaders(scope=message).setdefault("Retry-After", str(FULL_QUEUE_SECONDS))
+            await send(message)
+
+        joins = scope["type"] == "http" and scope["path"] == f"{PATH}/gradio_api/queue/join"
+        await self.app(scope, receive, told if joins else send)
 
 
 def add_page(app: FastAPI, reporting: Reporting) -> None:

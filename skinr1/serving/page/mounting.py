@@ -39,13 +39,14 @@ def mount(
         models: served names; a choice is offered where there are two or more.
     """
     theme = gr.themes.Base(primary_hue="blue", neutral_hue="slate", font=list(SANS), font_mono=list(MONO))
-    own = files("skinr1.serving.page").joinpath("page.css").read_text(encoding="utf-8")
+    css, js = (files("skinr1.serving.page").joinpath(f"page.{kind}").read_text("utf-8") for kind in ("css", "js"))
     return gr.mount_gradio_app(
         app,
         build(stream, taxonomy, passages or {}, examples, models),
         path,
         theme=theme,
-        css=scoped_style() + own,
+        css=scoped_style() + css,
+        js=js,
         footer_links=[],
         run_history=False,
         show_error=False,
