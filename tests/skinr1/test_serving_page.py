@@ -76,7 +76,8 @@ COPY = """
 const canvas = document.createElement("canvas"), done = arguments[0];
 canvas.width = 60; canvas.height = 40;
 canvas.getContext("2d").fillRect(0, 0, 60, 40);
-canvas.toBlob(png => navigator.clipboard.write([new ClipboardItem({"image/png": png})]).then(() => done("copied"), done));
+const copy = png => navigator.clipboard.write([new ClipboardItem({"image/png": png})]);
+canvas.toBlob(png => copy(png).then(() => done("copied"), done));
 """
 WORDS = "Seen: papule, brown colour. First impression: nevus. Considered melanoma."
 
