@@ -12,6 +12,7 @@ from skinr1.predictions import Asker, Asks, Journal, Q, ask_all, ask_in_batches
 from skinr1.progress import Watch
 from skinr1.serving.client import AsyncClient, Completion
 from skinr1.stage import file_hash
+from skinr1.weights import check_safetensors
 
 Done = Callable[[bool], None]
 
@@ -74,8 +75,7 @@ def weights_identity(weights: Path, watch: Watch) -> str:
 
     base = vlm.base_of(Path(vlm.existing(weights)))
     files = [path for folder in dict.fromkeys((weights, Path(base))) for path in _files(folder)]
-    if not any(path.suffix == ".safetensors" for path in files):
-        raise UserError("no weights here", str(weights), "Give the folder of a saved model.")
+    check_safetensors(weights)
     hashes = [f"{path.name} {file_hash(path)}" for path in watch(files, description="hash weights")]
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 

@@ -10,6 +10,7 @@ import torch
 import skinr1.torchvision_shim  # noqa: F401  (peft and processors import torchvision)
 from skinr1.errors import UserError
 from skinr1.serving.pixels import PROCESSOR_FILES
+from skinr1.weights import check_safetensors
 
 from peft import LoraConfig, PeftModel, get_peft_model  # isort: skip
 from transformers import (  # isort: skip
@@ -131,12 +132,18 @@ def load_model(folder: str | Path, dtype: str = "float32", trainable: bool = Fal
         folder: model or adapter folder, or a hub name.
         dtype: torch dtype name of the base weights.
         trainable: whether the adapter's weights are to be trained on.
+
+    Raises:
+        UserError: no such folder, no safetensors in it, an unknown dtype or an unsupported family.
     """
     path = Path(existing(folder))
     source = existing(base_of(path)) if path.is_dir() else folder
     if not isinstance(getattr(torch, dtype, None), torch.dtype):
         raise UserError("unknown dtype", repr(dtype), "Use float32 or bfloat16.")
-    model = AutoModelForImageTextToText.from_pretrained(source, dtype=getattr(torch, dtype))
+    for local in (path, Path(source)):
+        if local.is_dir():
+            check_safetensors(local)
+    model = AutoModelForImageTextToText.from_pretrained(source, dtype=getattr(torch, dtype), use_safetensors=True)
     family(model.config.model_type)
     if path.is_dir() and (path / ADAPTER_FILE).is_file():
         model = PeftModel.from_pretrained(model, str(path), is_trainable=trainable)

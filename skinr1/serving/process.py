@@ -25,6 +25,7 @@ from skinr1.errors import UserError
 from skinr1.serving.machine import check_memory, check_port, free_port
 from skinr1.serving.pixels import pixel_budget
 from skinr1.serving.vllm_log import last_error, last_line
+from skinr1.weights import check_safetensors
 
 # `python -m`, because the `vllm` console script of the CPU build looks for a distribution named vllm and dies.
 SERVER = (sys.executable, "-m", "vllm.entrypoints.openai.api_server")
@@ -104,6 +105,7 @@ def command(config: ServeConfig) -> list[str]:
         "host": config.host,
         "port": config.port,
         "dtype": config.dtype,
+        "load-format": "safetensors",  # of a hub's model, too
         "max-model-len": config.max_model_len,
         "limit-mm-per-prompt": {"image": config.max_images, "video": 0},
         # images come in the request; vLLM would fetch any address it is sent
@@ -147,7 +149,7 @@ def _flag(name: str, value: Any) -> list[str]:
 
 
 def check_model(model: str) -> None:
-    """Raises UserError when ``model`` looks like a path and is no folder of a full model."""
+    """Raises UserError when ``model`` looks like a path and is no folder of a full model in safetensors."""
     if not model:
         raise UserError(
             "no model given", "model", "Give --model FOLDER, or a recipe: --config recipes/serve/tiny.yaml."
@@ -165,6 +167,7 @@ def check_model(model: str) -> None:
         )
     if not (folder / "config.json").is_file():
         raise UserError("no model here (config.json is missing)", model, "Give the folder of a saved model.")
+    check_safetensors(folder)
 
 
 def adapter_rank(folder: Path) -> int:

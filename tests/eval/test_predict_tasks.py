@@ -264,7 +264,7 @@ def test_runs_share_a_cache_and_another_model_does_not(run: Run, tmp_path: Path)
     assert run("condition", "fourth", f"--cache={tmp_path / 'cache'}").calls == CASES  # weights unknown: by address
     shutil.rmtree(weights)
     weights.mkdir()
-    with pytest.raises(UserError, match="no weights here"):
+    with pytest.raises(UserError, match="no safetensors weights here"):
         run("condition", "fifth", *shared)
 
 

@@ -21,6 +21,7 @@ from skinr1.serving.process import ServeConfig, command
 def write_model(folder: Path, longest: int = 12544, file: str = "processor_config.json") -> Path:
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"")
     size = {"size": {"shortest_edge": 784, "longest_edge": longest}}
     old = {"min_pixels": 784, "max_pixels": longest}
     (folder / file).write_text(json.dumps({"image_processor": size} if file.startswith("processor") else old))
@@ -46,6 +47,7 @@ def test_command_takes_the_pixel_budget_from_the_saved_processor(tmp_path: Path,
     assert json.loads(flag(arguments, "limit-mm-per-prompt")) == {"image": 2, "video": 0}
     assert json.loads(flag(arguments, "structured-outputs-config"))["disable_any_whitespace"] is True
     assert flag(arguments, "served-model-name") == "base"
+    assert flag(arguments, "load-format") == "safetensors" and "--trust-remote-code" not in arguments
     assert not {"--enable-lora", "--enforce-eager", "--tensor-parallel-size"} & set(arguments)
 
 
@@ -102,11 +104,14 @@ def test_config_from_the_command_line(tmp_path: Path) -> None:
         ("./nowhere", "model folder not found"),
         ("{tmp}/empty", "config.json is missing"),
         ("{tmp}/adapter", "an adapter, not a full model"),
+        ("{tmp}/pickle", "no safetensors weights here"),
     ],
 )
 def test_bad_model_folder_is_one_line(tmp_path: Path, model: str, message: str) -> None:
     (tmp_path / "empty").mkdir()
     write_adapter(tmp_path / "adapter", 8)
+    pickled = write_model(tmp_path / "pickle") / "model.safetensors"
+    pickled.rename(pickled.with_name("pytorch_model.bin"))
     with (
         pytest.raises(UserError, match=message) as caught,
         process.start(ServeConfig(model=model.format(tmp=tmp_path))),

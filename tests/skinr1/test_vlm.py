@@ -1,6 +1,9 @@
 """Loading, adapters, merging: on small models of both real families."""
 
 import itertools
+import json
+import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +63,44 @@ def test_a_pattern_that_reaches_the_visual_tower_is_refused(base: Path):
     everywhere = LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM")
     with pytest.raises(UserError, match="visual"):
         vlm.assert_language_only(get_peft_model(vlm.load_model(base), everywhere))
+
+
+class _Trap:
+    """What a hostile pickle does when it is read."""
+
+    def __init__(self, sprung: Path):
+        self.sprung = sprung
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.sprung,))
+
+
+@pytest.mark.parametrize("kind", ["model", "adapter"])
+def test_a_pickle_is_not_read(base: Path, tmp_path: Path, kind: str):
+    folder, sprung = tmp_path / "folder", tmp_path / "sprung"
+    weights, pickled = "model.safetensors", "pytorch_model.bin"
+    if kind == "model":
+        shutil.copytree(base, folder)
+    else:
+        save_adapter(base, folder, 0.05)
+        weights, pickled = "adapter_model.safetensors", "adapter_model.bin"
+    (folder / weights).unlink()
+    (folder / pickled).write_bytes(pickle.dumps(_Trap(sprung)))
+    with pytest.raises(UserError, match="no safetensors"):
+        vlm.load_model(folder)
+    assert not sprung.exists()
+
+
+def test_code_that_comes_with_a_model_is_not_run(base: Path, tmp_path: Path):
+    folder, sprung = tmp_path / "folder", tmp_path / "sprung"
+    shutil.copytree(base, folder)
+    (folder / "own.py").write_text(f"from pathlib import Path\nPath({str(sprung)!r}).touch()\nclass Own: ...\n")
+    for name, kind in (("config.json", "AutoModelForImageTextToText"), ("processor_config.json", "AutoProcessor")):
+        own = json.loads((folder / name).read_text()) | {"auto_map": {kind: "own.Own", "AutoConfig": "own.Own"}}
+        (folder / name).write_text(json.dumps(own))
+    assert type(vlm.load_model(folder)) is type(vlm.load_model(base))
+    assert type(vlm.load_processor(folder)) is type(vlm.load_processor(base))
+    assert not sprung.exists()
 
 
 def test_merged_and_unmerged_answer_alike(base: Path, tmp_path: Path):
