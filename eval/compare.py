@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> None:
         args.output,
         "compare",
         config={"runs": list(runs), "resamples": args.resamples, "permutations": args.permutations},
-        inputs=[folder / PREDICTIONS for folder in args.predictions],
+        inputs=[*(folder / PREDICTIONS for folder in args.predictions), *(against.files if against else ())],
         seed=args.seed,
         counts={"runs": len(runs), "cases": found["n"], "patients": found["patients"], "tests": found["tests"]},
         taxonomy_hash=taxonomy.hash,

@@ -17,6 +17,7 @@ from skinr1.errors import UserError
 from skinr1.images import load_image
 from skinr1.metrics import (
     check_one_task,
+    columns_of,
     fairness_table,
     forms,
     ita,
@@ -92,11 +93,11 @@ def write_scores(args: Arguments) -> dict[str, Any]:
     check_one_task(folders)
     baseline = (args.baseline.name, read_columns(args.baseline, taxonomy)) if args.baseline else None
     validation = read_columns(args.validation, taxonomy) if args.validation else None
-    columns = read_columns(args.predictions, taxonomy)
     manifest = read_manifest(args.predictions)
     task = manifest["config"].get("task")
     against = Against.of(args.cases, args.knowledge)
     outcomes = read_outcomes(args.predictions, taxonomy) if task or against else []
+    columns = columns_of(outcomes, taxonomy) if outcomes else read_columns(args.predictions, taxonomy)
     read = against.readings(outcomes, taxonomy) if against else {}
     further = rationale.metrics(read) if read else ()
     if task:
@@ -114,7 +115,7 @@ def write_scores(args: Arguments) -> dict[str, Any]:
         args.output,
         "score",
         config={"resamples": args.resamples, "baseline": baseline[0] if baseline else None},
-        inputs=[folder / PREDICTIONS for folder in folders],
+        inputs=[*(folder / PREDICTIONS for folder in folders), *(against.files if against else ())],
         seed=args.seed,
         counts={"cases": scores["n"], "patients": scores["patients"], "invalid": sum(scores["invalid"].values())},
         taxonomy_hash=taxonomy.hash,

@@ -11,16 +11,18 @@ from skinr1.knowledge import EDGES, Knowledge
 from skinr1.metrics import forms, rationale
 from skinr1.metrics.catalogue import Metric
 from skinr1.metrics.outcomes import Outcome, read_outcomes
-from skinr1.stage import read_manifest
+from skinr1.scale import case_files
+from skinr1.stage import MANIFEST, read_manifest
 from skinr1.taxonomy import Taxonomy
 
 
 @dataclass(frozen=True)
 class Against:
-    """What the reasoning of answers is checked against: cases by id, and the textbook."""
+    """What the reasoning of answers is checked against: cases by id, and the textbook; both come from ``files``."""
 
     cases: Mapping[str, Case]
     knowledge: Knowledge
+    files: tuple[Path, ...]
 
     @classmethod
     def of(cls, cases: Path | None, knowledge: Path | None) -> "Against | None":
@@ -29,7 +31,8 @@ class Against:
             return None
         if cases is None or knowledge is None:
             raise UserError("reasoning is checked against cases and knowledge", "--cases, --knowledge", "Give both.")
-        return cls({case.case_id: case for case in read_cases(cases)}, Knowledge.load(knowledge))
+        by_id = {case.case_id: case for case in read_cases(cases)}
+        return cls(by_id, Knowledge.load(knowledge), (*case_files(cases), knowledge / MANIFEST))
 
     def readings(self, outcomes: Sequence[Outcome], taxonomy: Taxonomy) -> dict[str, rationale.Reading]:
         """What the checker makes of each answer. Raises UserError when an answered case is not among the cases."""
