@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import uvicorn
 from PIL import Image
@@ -36,6 +37,15 @@ ANY: dict[str, float] = {
     "smoothness_refused": -1,
 }
 METRICS = '# HELP vllm:ran Requests.\n# TYPE vllm:ran counter\nvllm:ran_total{model_name="m"} 3.0\n'
+
+
+# Narrow limits, so that tests of them are short.
+STRICT: dict[str, Any] = {
+    **{"max_body_mib": 1, "body_seconds": 1, "decode_seconds": 20},
+    "image_hosts": ["images.example"],
+}
+# Put together: a test of the whole tree takes such an address for one of this machine.
+FILE = "file:" + "///etc/passwd"
 
 
 class FakeVllm:
@@ -184,3 +194,17 @@ def encoded(data: bytes) -> str:
 def as_json(data: bytes, **further: Any) -> dict[str, Any]:
     """The JSON of a request for a report on one image."""
     return {"images": [{"data": encoded(data)}], **further}
+
+
+def code(response: httpx.Response) -> tuple[int, str]:
+    return response.status_code, response.json()["error"]["code"]
+
+
+def ask_report(url: str, data: bytes) -> httpx.Response:
+    return httpx.post(f"{url}/v1/reports", json=as_json(data), timeout=60)
+
+
+def ask_chat(url: str, address: str) -> httpx.Response:
+    part = {"type": "image_url", "image_url": {"url": address}}
+    body = {"model": "sft", "messages": [{"role": "user", "content": [part]}]}
+    return httpx.post(f"{url}/v1/chat/completions", json=body)
