@@ -1,6 +1,7 @@
 """What shared rows save in SFT: TRL's padded batches beside ours, on the project's own trajectories, taking turns.
 
     make demo && python benchmarks/sft_packing.py --threads 2
+    python benchmarks/sft_packing.py --visual_tokens 256      (as many tokens an image as the recipes for 7B and 8B)
 
 A turn is a step without the optimizer: images decoded and collated, forward, backward. Stock takes batches in random
 order, ours keeps the trajectories of an image together, as each would in training; speeds are in supervised
@@ -40,6 +41,7 @@ class Arguments:
         default_factory=lambda: [8, 16, 32], metadata={"help": "Rows a batch; one line each."}
     )
     packed_tokens: int = field(default=512, metadata={"help": "As in the embedded recipe."})
+    visual_tokens: int = field(default=0, metadata={"help": "Tokens an image is scaled to; 0: as the model has it."})
     repeats: int = field(default=9, metadata={"help": "Batches of each way; their median counts."})
     threads: int = field(default=2, metadata={"help": "Threads of torch."})
     seed: int = field(default=17, metadata={"help": "Seed of the order."})
@@ -63,9 +65,12 @@ def make_trainer(args: Arguments, rows: Dataset, batch: int, shared: bool, folde
         gradient_checkpointing=False,
         report_to="none",
     )
-    return SkinSFTTrainer(
-        model=model, args=settings, train_dataset=rows, processing_class=vlm.load_processor(args.model)
-    )
+    processor = vlm.load_processor(args.model)
+    if args.visual_tokens:
+        vlm.set_pixel_budget(processor, args.visual_tokens)
+        most = processor.image_processor.size["longest_edge"]
+        processor.image_processor.size = {"shortest_edge": most, "longest_edge": most}
+    return SkinSFTTrainer(model=model, args=settings, train_dataset=rows, processing_class=processor)
 
 
 def step(maker: SkinSFTTrainer, rows: list[int]) -> tuple[float, int]:
