@@ -196,8 +196,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     from skinr1.datacard import FILES, write_card
 
     config = parse(CasesConfig, argv, prog="data_builders.cases")
-    for name, count in build(config).items():
+    counts = build(config)
+    for name, count in counts.items():
         print(f"{name}: {count}")
+    if counts.get("rejected"):
+        print(f"why rows were rejected: {Path(config.output) / REJECTED}")
     write_card(Path(config.output), load_taxonomy(config.taxonomy))
     print(f"what it holds and lacks: {Path(config.output) / FILES[-1]}")
 

@@ -52,11 +52,12 @@ def main(argv: list[str] | None = None) -> None:
     taxonomy = Taxonomy.load(args.taxonomy)
     names = run_names(args)
     check_one_task(args.predictions)
-    runs = {name: read_columns(folder, taxonomy) for name, folder in zip(names, args.predictions, strict=True)}
+    folders = dict(zip(names, args.predictions, strict=True))
     against = Against.of(args.cases, args.knowledge)
-    task = TaskRuns.read(dict(zip(names, args.predictions, strict=True)), taxonomy, against)
+    task = TaskRuns.read(folders, taxonomy, against)
     if against and not task:
         raise UserError("the reasoning is compared of a task only", "--cases, --knowledge", "Leave both out.")
+    runs = task.columns if task else {name: read_columns(folder, taxonomy) for name, folder in folders.items()}
     found = compare(runs, taxonomy, args.resamples, args.permutations, args.seed, task)
     sources = next(iter(runs.values())).source
     rendered = sum(str(sources.values[code]).startswith("rendered") for code in sources.codes)

@@ -96,8 +96,11 @@ def write_scores(args: Arguments) -> dict[str, Any]:
     manifest = read_manifest(args.predictions)
     task = manifest["config"].get("task")
     against = Against.of(args.cases, args.knowledge)
-    outcomes = read_outcomes(args.predictions, taxonomy) if task or against else []
-    columns = columns_of(outcomes, taxonomy) if outcomes else read_columns(args.predictions, taxonomy)
+    if task or against:
+        outcomes = read_outcomes(args.predictions, taxonomy)
+        columns = columns_of(outcomes, taxonomy)
+    else:  # nothing is computed from whole answers: they need not be held
+        outcomes, columns = [], read_columns(args.predictions, taxonomy)
     read = against.readings(outcomes, taxonomy) if against else {}
     further = rationale.metrics(read) if read else ()
     if task:

@@ -1,5 +1,6 @@
 """Loading a vision-language model with its processor and adapter; LoRA on the language model only; merging."""
 
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,8 @@ from transformers import (  # isort: skip
     ProcessorMixin,
 )
 
+# Without it transformers has a bot convert a hub's model that has no safetensors, and loads that revision instead.
+os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
 # The language model's linear layers, per family. The same pattern serves both families today; it is spelled out
 # for each because the visual tower has layers of the same names and must never be touched.
 LORA_TARGETS = {
@@ -135,12 +138,13 @@ def load_model(folder: str | Path, dtype: str = "float32", trainable: bool = Fal
 
     Raises:
         UserError: no such folder, no safetensors in it, an unknown dtype or an unsupported family.
+        OSError: transformers', for a hub name that it cannot find or that has no safetensors.
     """
     path = Path(existing(folder))
     source = existing(base_of(path)) if path.is_dir() else folder
     if not isinstance(getattr(torch, dtype, None), torch.dtype):
         raise UserError("unknown dtype", repr(dtype), "Use float32 or bfloat16.")
-    for local in (path, Path(source)):
+    for local in dict.fromkeys((path, Path(source))):
         if local.is_dir():
             check_safetensors(local)
     model = AutoModelForImageTextToText.from_pretrained(source, dtype=getattr(torch, dtype), use_safetensors=True)

@@ -4,12 +4,17 @@ from pathlib import Path
 
 from skinr1.errors import UserError
 
+# What is read where it is there; without it transformers, peft and vLLM look for a pickle.
+MODEL = ("model.safetensors", "model.safetensors.index.json")
+ADAPTER = ("adapter_model.safetensors",)
+
 
 def check_safetensors(folder: Path) -> None:
-    """Raises UserError when a model's or an adapter's folder holds no safetensors file."""
-    if not any(folder.glob("*.safetensors")):
+    """Raises UserError when the folder of a model or an adapter has no weights in safetensors."""
+    names = ADAPTER if (folder / "adapter_config.json").is_file() else MODEL
+    if not any((folder / name).is_file() for name in names):
         raise UserError(
             "no safetensors weights here",
             str(folder),
-            "Give the folder of a saved model; a pickle (.bin, .pt) must be converted first.",
+            f"It needs {' or '.join(names)}; a pickle (.bin, .pt) must be converted first.",
         )

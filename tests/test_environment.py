@@ -50,7 +50,9 @@ def test_the_oldest_python_that_is_promised_takes_every_pin():
     promised = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"]
     oldest = f"{promised.removeprefix('>=')}.0"
     wanted = {
-        name: importlib.metadata.metadata(name).get("Requires-Python") for name in pins("cpu.txt") if installed(name)
+        name: importlib.metadata.metadata(name).get("Requires-Python")
+        for name in pins("gpu.txt" if GPU else "cpu.txt")
+        if installed(name)
     }
     assert {name: asked for name, asked in wanted.items() if asked and oldest not in SpecifierSet(asked)} == {}
 

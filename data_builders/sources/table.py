@@ -87,7 +87,7 @@ def _header(table: Path) -> tuple[list[str], str]:
     try:
         with open(table, encoding="utf-8-sig", newline="") as handle:
             first = handle.readline()
-            delimiter = "\t" if "\t" in first and "," not in first else ","
+            delimiter = next((sign for sign in "\t;" if sign in first and "," not in first), ",")
             handle.seek(0)
             return [name.strip() for name in next(csv.reader(handle, delimiter=delimiter), [])], delimiter
     except UnicodeDecodeError:

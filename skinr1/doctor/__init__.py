@@ -43,7 +43,7 @@ class Arguments:
 
 
 def recipe_plan(path: Path) -> tuple[str, dict[str, Any]]:
-    """The recipe's model and what of it decides memory: fields of :class:`skinr1.doctor.estimates.Plan`.
+    """The base of the recipe's model and what of it decides memory: fields of :class:`skinr1.doctor.estimates.Plan`.
 
     Raises:
         UserError: no such file, or no recipe of SFT or GRPO.
@@ -60,12 +60,21 @@ def recipe_plan(path: Path) -> tuple[str, dict[str, Any]]:
     else:
         tokens = rows * recipe.get("max_row_tokens", 4096)
     share = recipe.get("vllm_gpu_memory_utilization", 0.3) if recipe.get("vllm_mode") == "colocate" else 0.0
-    return str(recipe["model"]), {
+    return _base(path.parent, str(recipe["model"])), {
         "tokens": tokens,
         "rank": recipe.get("lora_rank", 64),
         "checkpointing": bool(recipe.get("gradient_checkpointing", True)),
         "rollout_share": share if recipe.get("use_vllm") else 0.0,
     }
+
+
+def _base(recipes: Path, model: str) -> str:
+    """What a model is trained from, where the recipes beside it say whose output it is; it need not be there yet."""
+    found = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(recipes.glob("*.yaml"))]
+    made = {recipe["output_dir"]: recipe["model"] for recipe in found if {"output_dir", "model"} <= recipe.keys()}
+    while model in made:
+        model = made.pop(model)
+    return model
 
 
 def check_recipe(args: Arguments, path: Path) -> dict[str, float]:

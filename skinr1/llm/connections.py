@@ -1,5 +1,6 @@
 """HTTP connections for many requests at once: one of its own for each that is under way."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,12 +14,13 @@ class Connections:
     A pool of httpx's goes through all of its connections several times a request, which held vLLM up by a third.
 
     Args:
-        settings: of every :class:`httpx.AsyncClient`, but for its limits.
+        settings: of every :class:`httpx.AsyncClient`; its limits are ours.
     """
 
     def __init__(self, **settings: Any):
-        one = {"limits": httpx.Limits(max_connections=1), "verify": httpx.create_ssl_context()}
-        self._settings = {**settings, **one}
+        # one TLS context for all: to make one takes longer than a request
+        shared = {"verify": httpx.create_ssl_context(), **settings}
+        self._settings = {**shared, "limits": httpx.Limits(max_connections=1)}
         self._made, self._free = list[httpx.AsyncClient](), list[httpx.AsyncClient]()
 
     async def aclose(self) -> None:
@@ -28,12 +30,21 @@ class Connections:
 
     @asynccontextmanager
     async def lend(self) -> AsyncIterator[httpx.AsyncClient]:
-        """The one given back last, or a new one."""
+        """The one given back last, or a new one.
+
+        One whose request was cancelled is closed: httpcore may have lost sight of its connection, and wait for it.
+        """
         connection = self._free.pop() if self._free else self._new()
         try:
             yield connection
-        finally:
+        except asyncio.CancelledError:
+            self._made.remove(connection)
+            await connection.aclose()
+            raise
+        except BaseException:
             self._free.append(connection)
+            raise
+        self._free.append(connection)
 
     def _new(self) -> httpx.AsyncClient:
         self._made.append(httpx.AsyncClient(**self._settings))

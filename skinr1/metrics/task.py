@@ -7,12 +7,14 @@ from typing import Any
 
 from skinr1.cases import Case, read_cases
 from skinr1.errors import UserError
-from skinr1.knowledge import EDGES, Knowledge
+from skinr1.knowledge import EDGES, PASSAGES, RULES, Knowledge
 from skinr1.metrics import forms, rationale
 from skinr1.metrics.catalogue import Metric
+from skinr1.metrics.columns import Columns
 from skinr1.metrics.outcomes import Outcome, read_outcomes
+from skinr1.metrics.reading import columns_of
 from skinr1.scale import case_files
-from skinr1.stage import MANIFEST, read_manifest
+from skinr1.stage import read_manifest
 from skinr1.taxonomy import Taxonomy
 
 
@@ -32,7 +34,8 @@ class Against:
         if cases is None or knowledge is None:
             raise UserError("reasoning is checked against cases and knowledge", "--cases, --knowledge", "Give both.")
         by_id = {case.case_id: case for case in read_cases(cases)}
-        return cls(by_id, Knowledge.load(knowledge), (*case_files(cases), knowledge / MANIFEST))
+        tables = (knowledge / name for name in (PASSAGES, RULES, EDGES))
+        return cls(by_id, Knowledge.load(knowledge), (*case_files(cases), *tables))
 
     def readings(self, outcomes: Sequence[Outcome], taxonomy: Taxonomy) -> dict[str, rationale.Reading]:
         """What the checker makes of each answer. Raises UserError when an answered case is not among the cases."""
@@ -79,11 +82,13 @@ class TaskRuns:
 
     Attributes:
         asked: the task, as the manifests have it.
+        columns: run -> its answers as columns.
         further: run -> metrics of its own answers, beside the catalogue.
         unknown: run -> names that nobody knows, see :func:`skinr1.metrics.forms.unknown`.
     """
 
     asked: Mapping[str, Any]
+    columns: Mapping[str, Columns]
     further: Mapping[str, Sequence[Metric]]
     unknown: Mapping[str, Mapping[str, Any]]
 
@@ -99,15 +104,16 @@ class TaskRuns:
         if asked is None:
             return None
         first: Sequence[Outcome] = ()
-        further, unknown = {}, {}
+        read, further, unknown = {}, {}, {}
         for name, folder in folders.items():
             outcomes = read_outcomes(folder, taxonomy)
             first = first or outcomes
             _check_same_options(first, outcomes, name)
+            read[name] = columns_of(outcomes, taxonomy)
             checked = rationale.metrics(against.readings(outcomes, taxonomy)) if against else ()
             further[name] = (*checked, *form_metrics(manifests[name], outcomes, taxonomy, against))
             unknown[name] = forms.unknown(outcomes, taxonomy)
-        return cls(asked, further, unknown)
+        return cls(asked, read, further, unknown)
 
 
 def _check_same_options(first: Sequence[Outcome], other: Sequence[Outcome], name: str) -> None:

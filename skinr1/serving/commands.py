@@ -4,20 +4,25 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+from PIL.Image import Image
 
 from skinr1 import config, prompts
 from skinr1.arguments import Parser
 from skinr1.cases import Case, Role
 from skinr1.errors import UserError
 from skinr1.images import load_image, png_bytes
-from skinr1.report import Answer, InvalidAnswer, parse
+from skinr1.report import InvalidAnswer, Report, parse
 from skinr1.serving.client import AsyncClient, Sampling, request_body
+from skinr1.serving.envelope import Limitation, RedFlag
 from skinr1.serving.gateway import keys
 from skinr1.serving.gateway.settings import read_key
+from skinr1.serving.quality import declining_report, gate, measure
+from skinr1.serving.rules import apply_rules
 from skinr1.serving.text import passage_titles, render_text
 from skinr1.taxonomy import Taxonomy
 
@@ -45,7 +50,10 @@ class ReportArguments:
 
 
 def report_main(argv: Sequence[str] | None = None) -> None:
-    """``skinr1 report IMAGE… [--age 61 --site back …] --url … --format text``: one validated report."""
+    """``skinr1 report IMAGE… [--age 61 --sex female …] --url … --format text``: one validated report.
+
+    Image gate and red flags are the gateway's, applied here: they hold for a plain vLLM server, too.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     plain = next((i for i, part in enumerate(arguments) if part.startswith("-")), len(arguments))
     args = config.parse(ReportArguments, arguments[plain:], "skinr1 report IMAGE...")
@@ -55,22 +63,44 @@ def report_main(argv: Sequence[str] | None = None) -> None:
     taxonomy = Taxonomy.load(args.taxonomy)
     titles = passage_titles(args.knowledge) if args.knowledge else {}
     groups = [[path] for path in images] if args.separate else [images]
-    answers = asyncio.run(_ask(args, groups, taxonomy))
-    for group, answer in zip(groups, answers, strict=True):
+    for group, told in zip(groups, asyncio.run(_ask(args, groups, taxonomy)), strict=True):
         if args.format == "json":
-            print(json.dumps(_row(group, answer, args.reasoning), ensure_ascii=False))
+            print(json.dumps(_row(group, told, args.reasoning), ensure_ascii=False))
         else:
             print(", ".join(map(str, group)))
-            print(render_text(answer.report, taxonomy, titles, answer.thinking if args.reasoning else None), end="\n\n")
+            print(_text(told, taxonomy, titles, args.reasoning), end="\n\n")
 
 
-def _row(images: Sequence[Path], answer: Answer, reasoning: bool) -> dict[str, Any]:
-    row: dict[str, Any] = {"images": [str(path) for path in images], "report": answer.report.model_dump(mode="json")}
-    return row | ({"reasoning": answer.thinking} if reasoning else {})
+@dataclass(frozen=True)
+class _Told:
+    """A report with what the rules and the image gate say; ``refused`` instead of one that a model was asked for."""
+
+    report: Report
+    thinking: str
+    red_flags: tuple[RedFlag, ...]
+    limitations: tuple[Limitation, ...]
+    refused: str | None = None
 
 
-async def _ask(args: ReportArguments, groups: Sequence[Sequence[Path]], taxonomy: Taxonomy) -> list[Answer]:
-    loaded = [[png_bytes(load_image(path)) for path in group] for group in groups]
+def _row(images: Sequence[Path], told: _Told, reasoning: bool) -> dict[str, Any]:
+    row = {
+        "images": [str(path) for path in images],
+        "report": told.report.model_dump(mode="json"),
+        "red_flags": [flag.model_dump() for flag in told.red_flags],
+        "limitations": [limitation.model_dump() for limitation in told.limitations],
+        "refused": told.refused,
+    }
+    return row | ({"reasoning": told.thinking} if reasoning else {})
+
+
+def _text(told: _Told, taxonomy: Taxonomy, titles: Mapping[str, str], reasoning: bool) -> str:
+    flags, limitations = [flag.text for flag in told.red_flags], [one.text for one in told.limitations]
+    thinking = told.thinking if reasoning else None
+    return render_text(told.report, taxonomy, titles, thinking, red_flags=flags, limitations=limitations)
+
+
+async def _ask(args: ReportArguments, groups: Sequence[Sequence[Path]], taxonomy: Taxonomy) -> list[_Told]:
+    loaded = [[load_image(path) for path in group] for group in groups]
     case = Case(
         case_id="asked",
         source="command line",
@@ -89,16 +119,22 @@ async def _ask(args: ReportArguments, groups: Sequence[Sequence[Path]], taxonomy
         banned = await client.image_tokens(model)
         sampling = Sampling(True, args.max_tokens, args.temperature, args.seed, banned)
 
-        async def one(pictures: list[bytes]) -> Answer:
-            messages = prompts.messages(prompts.question(case), len(pictures))
-            completion = await client.complete(request_body(model, messages, pictures, sampling, taxonomy))
+        async def one(pictures: list[Image]) -> _Told:
+            checked = gate([measure(picture) for picture in pictures])
+            if checked.refused:
+                return _Told(declining_report(), "", (), checked.limitations, checked.refused)
+            shown = [png_bytes(pictures[number]) for number in checked.usable]
+            messages = prompts.messages(prompts.question(case), len(shown))
+            completion = await client.complete(request_body(model, messages, shown, sampling, taxonomy))
             if completion.finish_reason == "length":
                 raise UserError(f"answer was cut at {args.max_tokens} tokens", model, "Raise --max_tokens.")
             try:
-                return parse(completion.text, taxonomy)
+                answer = parse(completion.text, taxonomy)
             except InvalidAnswer as error:
                 advice = "Does this server honour structural tags? Start it with: skinr1 serve."
                 raise UserError(f"the server returned no valid report ({error})", args.url, advice) from None
+            report, flags = apply_rules(answer.report, taxonomy)
+            return _Told(report, answer.thinking, flags, checked.limitations)
 
         return list(await asyncio.gather(*map(one, loaded)))
 

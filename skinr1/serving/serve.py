@@ -15,6 +15,7 @@ from rich.console import Console
 from skinr1 import config
 from skinr1.serving.gateway.app import create_app
 from skinr1.serving.gateway.journal import locked
+from skinr1.serving.gateway.reporting_page import PATH
 from skinr1.serving.gateway.settings import GatewaySettings, check_exposure, read_key
 from skinr1.serving.pixels import pixel_budget
 from skinr1.serving.process import ServeConfig, check_port, command, free_port
@@ -100,7 +101,8 @@ async def _announce(
         await asyncio.sleep(0.2)
     host = f"[{serving.host}]" if ":" in serving.host else serving.host
     url = f"http://{host}:{serving.port}"
-    console.print(f"serving {', '.join(upstreams.models)} at {url}   docs: {url}/docs", soft_wrap=True)
+    page = f"   page: {url}{PATH}" if app.state.reporting.settings.page else ""
+    console.print(f"serving {', '.join(upstreams.models)} at {url}{page}   docs: {url}/docs", soft_wrap=True)
     console.print(f"try: skinr1 report IMAGE --url {url}/v1   (Ctrl-C ends)", soft_wrap=True)
 
 

@@ -1,7 +1,7 @@
 """A Report as text, in the order a dermatologist reads: what it is, how sure, what else, why, from where, what next."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from skinr1.report import DifferentialEntry, Report
@@ -30,18 +30,28 @@ def passage_titles(knowledge: Path) -> dict[str, str]:
 
 
 def render_text(
-    report: Report, taxonomy: Taxonomy, titles: Mapping[str, str] | None = None, thinking: str | None = None
+    report: Report,
+    taxonomy: Taxonomy,
+    titles: Mapping[str, str] | None = None,
+    thinking: str | None = None,
+    *,
+    red_flags: Sequence[str] = (),
+    limitations: Sequence[str] = (),
 ) -> str:
     """The report as plain text of at most 88 columns.
 
     Args:
         titles: passage id -> title; ids stand for themselves without it.
         thinking: the model's reasoning, appended when given.
+        red_flags: a sentence each; they stand first.
+        limitations: of the images, a sentence each.
     """
     titles = titles or {}
+    warned = [("Red flags", red_flags), ("Images", limitations)]
     nodes = taxonomy.path(report.diagnosis) if report.diagnosis else ()
     path = " > ".join(taxonomy.node(node).name for node in nodes) or "none: the report declines"
     lines = [
+        *(line for name, told in warned if told for line in (name, *(_wrap(one, "  - ", "    ") for one in told), "")),
         _field("Diagnosis", path),
         _field("Condition", (report.condition or "not judged").replace("_", "-")),
         _field("Confidence", report.confidence),

@@ -9,7 +9,7 @@ _LOG_PREFIX = re.compile(r"^(?:\([^)]*\) )?(?:[A-Z]+ \S+ \S+ \[[^]]*\] ?)?")
 
 def last_line(log: Path) -> str:
     """What vLLM is at, for people who wait."""
-    lines = _lines(log)
+    lines = [line for line in _lines(log) if not line.startswith("warnings.warn(")]  # which says nothing by itself
     return _LOG_PREFIX.sub("", lines[-1]) if lines[1:] else "loading Python modules"
 
 

@@ -217,6 +217,13 @@ def test_table_row_becomes_a_case(own):
     assert case.role is Role.DENSE and case.present() == ("white colour",) and case.absent() == ("scale",)
 
 
+def test_semicolons_between_cells(own):
+    """As spreadsheets in much of Europe save a CSV; a cell with one inside is quoted."""
+    header = "image;label;patient_id;findings"
+    (case,), _ = own('a.png;vitiligo;p1;"white colour; no Scaling"', header=header)
+    assert case.patient_id.endswith("p1") and case.absent() == ("scale",)
+
+
 def test_row_without_label_but_with_findings_is_a_caption(own):
     (case,), _ = own("a.png,,p1,scale")
     assert case.role is Role.CAPTION and not case.diagnoses

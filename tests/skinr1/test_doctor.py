@@ -20,6 +20,14 @@ PUBLISHED = {  # parameters that the checkpoints' pages state
 SMALL = Model("small", 1000 * GIB // 2000, 0, 10_000, layers=10, hidden=100, vocabulary=1000, kv_bytes=400)
 
 
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "recipes").glob("qwen*/*.yaml")), ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
+def test_memory_of_every_shipped_recipe_is_told_before_anything_is_trained(path: Path):
+    found = doctor.check_recipe(doctor.Arguments(recipe=path), path)
+    assert found["total"] > 0 and found["of"] == 80
+
+
 @pytest.mark.parametrize("name", names())
 def test_parameters_are_the_published_ones(name: str):
     assert model(name).parameters == pytest.approx(PUBLISHED[name], rel=0.02)

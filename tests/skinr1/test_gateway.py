@@ -17,6 +17,7 @@ from skinr1.serving.envelope import ReportEnvelope
 from skinr1.serving.gateway.keys import add_key
 from skinr1.serving.gateway.settings import GatewaySettings
 from skinr1.serving.gateway.upstreams import STICKY_SLACK, Upstreams
+from skinr1.serving.page.examples import rendered_examples
 from tests.skinr1.gateway_rig import ANSWER, EXPECTED, FakeVllm, as_json, encoded, gateway, photo, until
 from tests.skinr1.sample_report import REPORT, TREE, TREE_YAML
 
@@ -111,13 +112,32 @@ def test_official_client_works_as_it_is(url: str, fake: FakeVllm) -> None:
 def test_skinr1_report_asks_through_the_gateway(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "key").write_text(add_key(tmp_path / "keys.txt", "clinic") + "\n")
     (tmp_path / "tree.yaml").write_text(TREE_YAML)
-    (tmp_path / "lesion.png").write_bytes(photo())
-    with gateway(FakeVllm(), tmp_path, keys=tmp_path / "keys.txt") as url:
+    rendered_examples(count=1)[0].image.save(tmp_path / "lesion.png")
+    (tmp_path / "noise.png").write_bytes(photo())
+    fake = FakeVllm()
+    with gateway(fake, tmp_path, keys=tmp_path / "keys.txt") as url:
         where = ["--url", f"{url}/v1", "--taxonomy", str(tmp_path / "tree.yaml")]
-        report_main([str(tmp_path / "lesion.png"), *where, "--key_file", str(tmp_path / "key")])
-        assert "common nevus" in capsys.readouterr().out.lower()
+        known = [*where, "--key_file", str(tmp_path / "key")]
+        report_main([str(tmp_path / "lesion.png"), *known])
+        told = capsys.readouterr().out.lower()
+        places = [told.index(words) for words in ("red flags", "melanoma is malignant", "diagnosis:", "common nevus")]
+        assert places == sorted(places)
+        report_main([str(tmp_path / "lesion.png"), *known, "--format", "json"])
+        row = json.loads(capsys.readouterr().out)
+        assert row["report"] == EXPECTED.model_dump(mode="json") and row["red_flags"] and row["refused"] is None
+        asked = len(fake.bodies)
+        report_main([str(tmp_path / "noise.png"), *known, "--format", "json"])
+        row = json.loads(capsys.readouterr().out)
+        assert row["report"]["diagnosis"] is None and row["refused"] and len(fake.bodies) == asked
         with pytest.raises(UserError, match="no valid API key"):
             report_main([str(tmp_path / "lesion.png"), *where])
+
+
+@pytest.mark.parametrize(("query", "field"), [("format=xml", "format"), ("stream=perhaps", "stream")])
+def test_a_wrong_query_is_told_in_openai_s_form(url: str, query: str, field: str) -> None:
+    fault = httpx.post(f"{url}/v1/reports?{query}", json=as_json(photo()))
+    assert fault.status_code == 422
+    assert fault.json()["error"]["code"] == "field" and fault.json()["error"]["message"].startswith(f"{field}: ")
 
 
 def test_chat_is_sent_on_byte_for_byte(url: str, fake: FakeVllm) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from skinr1.errors import UserError
 from skinr1.llm import Cache, Client, Completion, Endpoint, Refused, ordered, request_key
+from skinr1.llm.connections import Connections
 from skinr1.llm.endpoint import LONGEST_PAUSE, checked_url, read_key
 from skinr1.llm.usage import Price, read_prices
 from tests.llm_server import A_PAGE, BROKEN_JSON, HANG_UP, SILENCE, FakeModel, completion, error, served
@@ -267,3 +268,27 @@ def test_the_first_error_ends_what_is_under_way() -> None:
 
 def test_the_hash_of_a_request_does_not_depend_on_the_order_of_its_keys() -> None:
     assert request_key({"a": 1, "b": 2}) == request_key({"b": 2, "a": 1}) != request_key({"a": 2, "b": 1})
+
+
+def test_a_connection_whose_request_was_cancelled_is_not_lent_again() -> None:
+    """At every moment of a request: cancelled while it connects, httpcore leaves a connection that it waits for."""
+
+    async def run(url: str) -> None:
+        connections = Connections(timeout=20.0)
+        for ticks in range(40):
+
+            async def request() -> None:
+                async with connections.lend() as http:
+                    await http.post(f"{url}/chat/completions", json={"messages": [str(ticks)]})  # noqa: B023
+
+            task = asyncio.create_task(request())
+            for _ in range(ticks):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            async with connections.lend() as http:
+                assert (await http.post(f"{url}/chat/completions", json={"messages": []})).is_success
+        await connections.aclose()
+
+    with served(FakeModel(echo)) as url:
+        asyncio.run(run(url))

@@ -79,6 +79,14 @@ canvas.getContext("2d").fillRect(0, 0, 60, 40);
 const copy = png => navigator.clipboard.write([new ClipboardItem({"image/png": png})]);
 canvas.toBlob(png => copy(png).then(() => done("copied"), done));
 """
+# What a spreadsheet puts into the clipboard: words, and a picture of them.
+PASTE = """
+const copied = new DataTransfer();
+copied.setData("text/plain", "61 years");
+copied.items.add(new File([new Uint8Array(9)], "cells.png", {type: "image/png"}));
+const event = new ClipboardEvent("paste", {clipboardData: copied, bubbles: true, cancelable: true});
+return document.querySelector(arguments[0]).dispatchEvent(event) ? "text" : "picture";
+"""
 WORDS = "Seen: papule, brown colour. First impression: nevus. Considered melanoma."
 
 
@@ -162,6 +170,7 @@ def test_images_are_pasted(browser: Any, address: str) -> None:
     find(browser, "#images button[aria-label*='2 of 2']")
     ask(browser, ".diagnosis")
     assert [Image.open(BytesIO(image.data)).size for image in ASKED[-1].images] == [(60, 40)] * 2
+    assert [browser.execute_script(PASTE, place) for place in ("#reasoning textarea", "body")] == ["text", "picture"]
 
 
 @pytest.mark.slow

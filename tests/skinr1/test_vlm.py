@@ -86,6 +86,7 @@ def test_a_pickle_is_not_read(base: Path, tmp_path: Path, kind: str):
         weights, pickled = "adapter_model.safetensors", "adapter_model.bin"
     (folder / weights).unlink()
     (folder / pickled).write_bytes(pickle.dumps(_Trap(sprung)))
+    (folder / "other.safetensors").write_bytes(b"")  # which nobody reads
     with pytest.raises(UserError, match="no safetensors"):
         vlm.load_model(folder)
     assert not sprung.exists()

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import httpx
 from fastapi import FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
@@ -92,7 +93,8 @@ def create_app(
     # the last one added is the outermost
     if settings.page:
         app.add_middleware(TellWhen)
-        app.add_middleware(CleanUploads, page=PATH, seconds=settings.decode_seconds, metrics=metrics)
+        limits = {"seconds": settings.decode_seconds, "max_depth": settings.max_json_depth}
+        app.add_middleware(CleanUploads, page=PATH, **limits, metrics=metrics)
     app.add_middleware(Body, max_bytes=settings.max_body, seconds=settings.body_seconds)
     app.add_middleware(Admission, limit=settings.max_requests, seconds=settings.answer_seconds)
     app.add_middleware(Guard, settings=settings, keys=keys)
@@ -109,7 +111,15 @@ def create_app(
         response.headers.update(error.headers or {})
         return response
 
+    async def wrong_query(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        refusal = Refused(422, "field", f"{first['loc'][-1]}: {first['msg']}")
+        metrics.refused.labels(refusal.code).inc()
+        return refusal.response()
+
     app.add_exception_handler(Refused, refused)
+    app.add_exception_handler(RequestValidationError, wrong_query)
     app.add_exception_handler(HTTPException, not_found)
     _observed(app, upstreams, metrics)
     _passed_through(app, upstreams, settings)

@@ -5,7 +5,7 @@ from fastapi import Request
 from starlette.datastructures import UploadFile
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from skinr1.serving.gateway.bodies import read_form
+from skinr1.serving.gateway.bodies import read_form, read_json
 from skinr1.serving.gateway.faults import Refused
 from skinr1.serving.gateway.metrics import Metrics
 from skinr1.serving.gateway.pictures import clean_all
@@ -21,30 +21,36 @@ class CleanUploads:
     Args:
         page: where the page is mounted.
         seconds: for decoding the pictures of one upload.
+        max_depth: of the JSON that is posted to the page's other doors.
     """
 
-    def __init__(self, app: ASGIApp, page: str, seconds: float, metrics: Metrics):
-        self.app, self.page, self.seconds, self.metrics = app, page, seconds, metrics
+    def __init__(self, app: ASGIApp, page: str, seconds: float, max_depth: int, metrics: Metrics):
+        self.app, self.page, self.seconds, self.max_depth, self.metrics = app, page, seconds, max_depth, metrics
         self.upload, *self.open = (f"{page}/gradio_api/{door}" for door in ("upload", "queue/join", "cancel", "reset"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or not self._guarded(scope["path"]):
+        if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].startswith(f"{self.page}/"):
             await self.app(scope, receive, send)
             return
         try:
-            if scope["path"] != self.upload:
-                raise Refused(404, "http", "the page does not use this")
-            made = await self._cleaned(Request(scope, receive))
+            await self.app(*await self._let_in(scope, receive), send)
         except Refused as refused:
             self.metrics.refused.labels(refused.code).inc()
             await refused.response()(scope, receive, send)
-            return
+
+    async def _let_in(self, scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
+        """What Gradio gets in the place of a request. Raises Refused."""
+        request = Request(scope, receive)
+        if scope["path"] in self.open:
+            body = await request.body()
+            read_json(body, self.max_depth)
+            return scope, _once(body, receive)
+        if scope["path"] != self.upload:
+            raise Refused(404, "http", "the page does not use this")
+        made = await self._cleaned(request)
         new = {name.lower().encode(): made.headers[name].encode() for name in ("Content-Type", "Content-Length")}
         kept = [(name, value) for name, value in scope["headers"] if name not in new]
-        await self.app({**scope, "headers": [*kept, *new.items()]}, _once(made.read(), receive), send)
-
-    def _guarded(self, path: str) -> bool:
-        return path.startswith(f"{self.page}/") and path not in self.open
+        return {**scope, "headers": [*kept, *new.items()]}, _once(made.read(), receive)
 
     async def _cleaned(self, request: Request) -> httpx.Request:
         form = await read_form(request)
