@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from skinr1.errors import UserError
@@ -273,22 +274,24 @@ def test_the_hash_of_a_request_does_not_depend_on_the_order_of_its_keys() -> Non
 def test_a_connection_whose_request_was_cancelled_is_not_lent_again() -> None:
     """At every moment of a request: cancelled while it connects, httpcore leaves a connection that it waits for."""
 
-    async def run(url: str) -> None:
-        connections = Connections(timeout=20.0)
-        for ticks in range(40):
+    async def cancelled_after(ticks: int, url: str) -> None:
+        connections = Connections(timeout=5.0)
 
-            async def request() -> None:
-                async with connections.lend() as http:
-                    await http.post(f"{url}/chat/completions", json={"messages": [str(ticks)]})  # noqa: B023
-
-            task = asyncio.create_task(request())
-            for _ in range(ticks):
-                await asyncio.sleep(0)
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        async def request(words: str) -> httpx.Response:
             async with connections.lend() as http:
-                assert (await http.post(f"{url}/chat/completions", json={"messages": []})).is_success
+                return await http.post(f"{url}/chat/completions", json={"messages": [words]})
+
+        task = asyncio.create_task(request("first"))
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert (await request("second")).is_success
         await connections.aclose()
+
+    async def run(url: str) -> None:
+        for ticks in range(40):
+            await cancelled_after(ticks, url)
 
     with served(FakeModel(echo)) as url:
         asyncio.run(run(url))
