@@ -68,12 +68,18 @@ def fairness(
     groups, samples = _drawn(seen, attribute, GROUP_METRICS, resamples, seed)
     found = {group.name: _estimates(group, samples[group.name]) for group in groups}
     counting = [group.name for group in groups if group.n >= minimum and group.name != UNKNOWN]
-    gaps = {metric.name: _gap(metric, found, samples, counting) for metric in GROUP_METRICS}
+    judged = {
+        metric.name: [name for name in counting if found[name][metric.name].n >= minimum] for metric in GROUP_METRICS
+    }
+    gaps = {metric.name: _gap(metric, found, samples, judged[metric.name]) for metric in GROUP_METRICS}
     notes = []
     if len(counting) < 2:
         notes.append(f"not computable: fewer than two known groups with at least {minimum} cases")
     if small := [group.name for group in groups if group.n < minimum and group.name != UNKNOWN]:
         notes.append(f"too small to count in worst and gaps: {', '.join(small)}")
+    if few := [metric for metric, names in judged.items() if len(names) < 2 <= len(counting)]:
+        told = ", ".join(few).replace("_", " ")
+        notes.append(f"fewer than two groups with {minimum} cases that count for them, so no worst and no gap: {told}")
     return {
         "attribute": name,
         "minimum": minimum,
@@ -89,7 +95,7 @@ def fairness(
             }
             for group in groups
         ],
-        "worst": {metric.name: _worst(metric, found, counting) for metric in GROUP_METRICS},
+        "worst": {metric.name: _worst(metric, found, judged[metric.name]) for metric in GROUP_METRICS},
         "gaps": gaps,
         # Specificity is 1 - FPR, so that the largest differences of the two are the same.
         "equalised_odds": {"tpr": gaps[SENSITIVITY.name], "fpr": gaps[SPECIFICITY.name]},
@@ -222,6 +228,8 @@ def _worst(
     known = [(value, name) for name in counting if (value := found[name][metric.name].value) is not None]
     if len(known) < 2:
         return None
+    if len({value for value, _ in known}) < 2:
+        return None  # all alike
     value, name = min(known) if metric.higher else max(known)
     return {"group": name, "value": value}
 
@@ -232,13 +240,18 @@ def _gap(
     samples: Mapping[str, Mapping[str, Array]],
     counting: Sequence[str],
 ) -> dict[str, Any] | None:
-    """Largest minus smallest value of the groups that count. Its interval leans upwards: chance alone makes a gap."""
+    """Largest minus smallest value of the groups that count.
+
+    Its interval leans upwards, since chance alone makes a gap; where it leaves the gap itself out, there is none.
+    """
     known = [name for name in counting if found[name][metric.name].value is not None]
     if len(known) < 2:
         return None
     point = [found[name][metric.name].value or 0.0 for name in known]
     drawn = np.stack([samples[name][metric.name] for name in known])
+    gap = max(point) - min(point)
     interval = percentile_interval(drawn.max(axis=0) - drawn.min(axis=0))
-    low, high = (number(interval[0]), number(interval[1])) if interval else (None, None)
+    holds = interval is not None and interval[0] <= gap <= interval[1]
+    low, high = (number(interval[0]), number(interval[1])) if interval and holds else (None, None)
     n = sum(found[name][metric.name].n for name in known)
-    return asdict(Estimate(number(max(point) - min(point)), low, high, n, "bootstrap" if interval else "none"))
+    return asdict(Estimate(number(gap), low, high, n, "bootstrap" if holds else "none"))

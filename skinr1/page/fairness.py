@@ -81,7 +81,7 @@ def _gaps(part: Mapping[str, Any]) -> Table:
         worst = part["worst"].get(metric)
         shown = NOT_COMPUTABLE if gap is None or gap["value"] is None else cell(gap)
         rows.append((metric_name(metric), shown, str(worst["group"]) if worst else "–"))
-    caption = f"Gaps by {part['attribute']}; groups count from {part['minimum']} cases"
+    caption = f"Gaps by {part['attribute']}; groups count from {part['minimum']} cases that a metric is of"
     return Table(caption, ("metric", "gap", "worst group"), tuple(rows), folded=True)
 
 

@@ -52,15 +52,29 @@ def test_small_groups_are_shown_and_do_not_count():
     assert by_sex(grouped(female=[(NEVUS, NEVUS)] * 30, male=[(NEVUS, BLUE)] * 19), minimum=19)["gaps"]["top1"]
 
 
+ODDS = {
+    "female": [(BCC, BCC)] * 10 + [(NEVUS, NEVUS)] * 10,
+    "male": [(BCC, BCC)] * 6 + [(BCC, NEVUS)] * 4 + [(NEVUS, NEVUS)] * 7 + [(NEVUS, BCC)] * 3,
+}
+
+
 def test_equalised_odds_by_hand():
-    found = by_sex(
-        grouped(
-            female=[(BCC, BCC)] * 10 + [(NEVUS, NEVUS)] * 10,
-            male=[(BCC, BCC)] * 6 + [(BCC, NEVUS)] * 4 + [(NEVUS, NEVUS)] * 7 + [(NEVUS, BCC)] * 3,
-        )
-    )
+    found = by_sex(grouped(**{sex: pairs * 2 for sex, pairs in ODDS.items()}))
     assert found["equalised_odds"]["tpr"]["value"] == pytest.approx(0.4)
     assert found["equalised_odds"]["fpr"]["value"] == pytest.approx(0.3)
+
+
+def test_a_group_counts_for_a_metric_with_enough_cases_of_that_metric():
+    """Twenty cases a group, but ten malignant ones."""
+    found = by_sex(grouped(**ODDS))
+    assert found["gaps"]["top1"] and found["equalised_odds"] == {"tpr": None, "fpr": None}
+    assert found["worst"]["malignancy_sensitivity"] is None and "malignancy sensitivity" in found["notes"][0]
+
+
+def test_a_gap_has_no_interval_that_leaves_it_out_and_none_has_no_worst_group():
+    found = by_sex(grouped(**{sex: [(NEVUS, NEVUS), (NEVUS, BLUE)] * 10 for sex in ("a", "b", "c", "d", "e", "f")}))
+    assert found["gaps"]["top1"]["value"] == 0 and found["gaps"]["top1"]["low"] is None
+    assert found["worst"]["top1"] is None
 
 
 def test_case_mix_explains_a_gap_that_is_none():
