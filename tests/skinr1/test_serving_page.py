@@ -23,6 +23,7 @@ gradio = pytest.importorskip("gradio", reason="the page needs gradio")
 from skinr1.serving.page.asking import FIELDS, read_form  # noqa: E402
 from skinr1.serving.page.downloads import OFFERED, links  # noqa: E402
 from skinr1.serving.page.examples import rendered_examples  # noqa: E402
+from skinr1.serving.page.layout import build  # noqa: E402
 
 EMPTY = {**dict.fromkeys(FIELDS, ""), "images": [], "samples": 1, "views": False, "seed": 17}
 
@@ -69,6 +70,12 @@ def test_examples_are_labelled_as_rendered() -> None:
     shown = rendered_examples(count=3)
     assert all("rendered, not clinical" in example.caption for example in shown)
     assert [example.image.tobytes() for example in shown] == [e.image.tobytes() for e in rendered_examples(count=3)]
+
+
+def test_an_idle_page_rests() -> None:
+    """Gradio would look at its queue a thousand times a second, on the cores that vLLM needs."""
+    queue = build(stand_in, TAXONOMY, PASSAGES, (), ("base",))._queue
+    assert queue.sleep_when_free == queue.progress_update_sleep_when_free == 0.05
 
 
 ASKED: list[ReportRequest] = []

@@ -23,6 +23,8 @@ HEAD = f"""<header><h1>Report on skin images</h1>
 <p>Give one to {MAX_IMAGES} photographs of the same skin change of one person.</p></header>"""
 BAR = f'<p class="skinr1-bar" role="note"><strong>{DISCLAIMER}</strong> No medical advice.</p>'
 AT_ONCE, WAITING = 16, 64  # reports that are written, and that wait for it
+# Seconds between looks at an empty queue. Gradio looks a thousand times a second, which costs 8 % of a core for ever.
+REST = 0.05
 # On a phone the report is far below the button.
 SCROLL = "() => { if (innerWidth < 700) document.querySelector('#reasoning').scrollIntoView() }"
 EMPTY = '<p class="skinr1-empty">The report will stand here.</p>'
@@ -115,7 +117,9 @@ def build(
         )
         ask.click(None, js=SCROLL, api_visibility="private")
         stop.click(lambda: _status("Stopped."), None, report, cancels=[running], api_visibility="private", queue=False)
-    return page.queue(max_size=WAITING)  # beyond it Gradio answers 503, and the page says that it is busy
+    page.queue(max_size=WAITING)  # beyond it Gradio answers 503, and the page says that it is busy
+    page._queue.sleep_when_free = page._queue.progress_update_sleep_when_free = REST
+    return page
 
 
 def _form(models: Sequence[str]) -> dict[str, Any]:
