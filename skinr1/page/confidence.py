@@ -15,8 +15,9 @@ def confidence(runs: Sequence[Run]) -> Section:
     known = {run.name: run.scores["calibration"] for run in runs if run.scores.get("calibration")}
     if not known:
         return Section("confidence", "Confidence", absent=ABSENT)
-    reliable = _reliability(known)
-    abstaining = _risk_coverage(known)
+    looks = [run.name for run in runs]
+    reliable = _reliability(known, looks)
+    abstaining = _risk_coverage(known, looks)
     text = (
         "Reliability: of the answers stated with about the same probability, how many are right; on the dotted "
         "line the two agree, below it the model is too sure.",
@@ -28,7 +29,7 @@ def confidence(runs: Sequence[Run]) -> Section:
     return Section("confidence", "Confidence", text, tuple(points), tables=tables, plots=plots, wide=True)
 
 
-def _reliability(known: Mapping[str, Mapping[str, Any]]) -> Plot | None:
+def _reliability(known: Mapping[str, Mapping[str, Any]], looks: Sequence[str]) -> Plot | None:
     series, rows = {}, []
     for name, found in known.items():
         bins = [one for one in found.get("bins") or () if one["low"] is not None and one["n"]]
@@ -47,10 +48,11 @@ def _reliability(known: Mapping[str, Mapping[str, Any]]) -> Plot | None:
         "Reliability: the numbers", ("stated", "model", "n", "mean stated", "right"), tuple(rows), folded=True
     )
     names = ("probability that is stated", "share that is right")
-    return lines("reliability", "Reliability", series, names, ((0, 1), (0, 1)), diagonal=True, table=table)
+    limits = ((0.0, 1.0), (0.0, 1.0))
+    return lines("reliability", "Reliability", series, names, limits, diagonal=True, table=table, looks=looks)
 
 
-def _risk_coverage(known: Mapping[str, Mapping[str, Any]]) -> Plot | None:
+def _risk_coverage(known: Mapping[str, Mapping[str, Any]], looks: Sequence[str]) -> Plot | None:
     series, rows = {}, []
     for name, found in known.items():
         curve = sorted(found.get("risk_coverage") or (), key=lambda one: one["coverage"])
@@ -67,7 +69,7 @@ def _risk_coverage(known: Mapping[str, Mapping[str, Any]]) -> Plot | None:
         "Risk and coverage: the numbers", ("answered", "model", "from confidence", "wrong"), tuple(rows), True
     )
     names = ("share of cases answered", "share of these that is wrong")
-    return lines("risk-coverage", "Risk and coverage", series, names, ((0, 1), (0, 1)), table=table)
+    return lines("risk-coverage", "Risk and coverage", series, names, ((0, 1), (0, 1)), table=table, looks=looks)
 
 
 def _few(curve: Sequence[Mapping[str, Any]], most: int = 21) -> list[Mapping[str, Any]]:
@@ -132,7 +134,8 @@ def risk(runs: Sequence[Run]) -> Section:
     }
     series = {name: Line([x for x, _ in curve], [y for _, y in curve]) for name, curve in curves.items()}
     names = ("share of others flagged (1 − specificity)", "share found (sensitivity)")
-    plots = (lines("roc", "ROC curve", series, names, ((0, 1), (0, 1)), diagonal=True),) if series else ()
+    looks, limits = [run.name for run in runs], ((0.0, 1.0), (0.0, 1.0))
+    plots = (lines("roc", "ROC curve", series, names, limits, diagonal=True, looks=looks),) if series else ()
     return Section("risk", "Malignancy", tables=(table,), plots=plots)
 
 

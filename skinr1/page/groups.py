@@ -76,6 +76,7 @@ def diagnoses(runs: Sequence[Run], named: Callable[[str], str]) -> Section:
     ranked = sorted(groups, key=lambda name: (-groups[name]["n"], name))[:BARS]
     rows, counts = [named(name) for name in ranked], [groups[name]["n"] for name in ranked]
     last = runs[-1]
+    looks = [run.name for run in runs]
     series = {last.name: [last.scores["by_diagnosis"].get(name, {}).get("top1") for name in ranked]}
     more = f", the {BARS} most frequent" if len(groups) > BARS else ""
     title = f"Top-1 of {last.name} by true diagnosis (cases){more}"
@@ -85,7 +86,7 @@ def diagnoses(runs: Sequence[Run], named: Callable[[str], str]) -> Section:
         tables=(
             _table("Top-1 and hierarchical F by true diagnosis", "diagnosis", runs, "by_diagnosis", named, folded=True),
         ),
-        plots=(bars("diagnoses", title, "diagnosis", rows, series, "top-1", counts=counts),),
+        plots=(bars("diagnoses", title, "diagnosis", rows, series, "top-1", counts=counts, looks=looks),),
     )
 
 

@@ -23,6 +23,7 @@ def bars(
     mark: float | None = None,
     limits: tuple[float, float] | None = (0, 1),
     counts: Sequence[int] | None = None,
+    looks: Sequence[str] = (),
 ) -> Plot:
     """Horizontal bars, one group a row, one bar a series, each with its interval.
 
@@ -32,10 +33,11 @@ def bars(
         mark: where a reference line stands.
         limits: of the axis; None for what the numbers need.
         counts: cases of each row, which stand behind its name in the drawing.
+        looks: names of which each looks the same in every drawing that is given them, whatever others it shows.
     """
     labels = [f"{row} ({counts[at]})" for at, row in enumerate(rows)] if counts else rows
     size = (5.0, 0.9 + max(1, len(series)) * 0.17 * len(rows) + 0.12 * len(rows))
-    svg = drawing(name, size, lambda axes: _bars(axes, labels, series, unit, mark, limits), name=title)
+    svg = drawing(name, size, lambda axes: _bars(axes, labels, series, unit, mark, limits, looks), name=title)
     table = estimate_table(f"{title}: the numbers", first, rows, series, folded=True)
     return Plot(title, svg, _extremes(rows, series), table)
 
@@ -47,13 +49,15 @@ def _bars(
     unit: str,
     mark: float | None,
     limits: tuple[float, float] | None,
+    looks: Sequence[str],
 ) -> None:
     thick = 0.8 / max(1, len(series))
     for number, (label, estimates) in enumerate(series.items()):
         known = [(at, e) for at, e in enumerate(estimates) if e is not None and e["value"] is not None]
         places = [at + (number - (len(series) - 1) / 2) * thick for at, _ in known]
         values = [e["value"] for _, e in known]
-        hatch, colour = HATCHES[number % len(HATCHES)], COLOURS[number % len(COLOURS)]
+        look = _look(label, number, looks)
+        hatch, colour = HATCHES[look % len(HATCHES)], COLOURS[look % len(COLOURS)]
         axes.barh(
             places, values, thick * 0.92, label=plain(label), color=colour, hatch=hatch, edgecolor=INK, linewidth=0.3
         )
@@ -80,6 +84,11 @@ def _bars(
         axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=min(len(series), columns))
 
 
+def _look(label: str, number: int, looks: Sequence[str]) -> int:
+    """Number of a series' colour and pattern: its name's own, else its place."""
+    return looks.index(label) if label in looks else number
+
+
 @dataclass(frozen=True)
 class Line:
     """One line: places, values, and bounds of its band where it has one."""
@@ -99,6 +108,7 @@ def lines(
     diagonal: bool = False,
     whole: bool = False,
     table: Table | None = None,
+    looks: Sequence[str] = (),
 ) -> Plot:
     """Lines over one axis; each has a colour, a style and a marker of its own.
 
@@ -107,8 +117,13 @@ def lines(
         diagonal: draws where both axes are equal.
         whole: the horizontal axis counts whole things.
         table: the numbers, where they are more than the points of the lines.
+        looks: as of :func:`bars`.
     """
-    svg = drawing(name, (4.6, 3.3), lambda axes: _lines(axes, series, axes_names, limits, diagonal, whole), name=title)
+
+    def draw(axes: Any) -> None:
+        _lines(axes, series, axes_names, limits, diagonal, whole, looks)
+
+    svg = drawing(name, (4.6, 3.3), draw, name=title)
     words = "; ".join(
         f"{label} from {line.y[0]:.2f} at {line.x[0]:.3g} to {line.y[-1]:.2f} at {line.x[-1]:.3g}"
         for label, line in series.items()
@@ -142,14 +157,16 @@ def _lines(
     limits: tuple[tuple[float, float] | None, tuple[float, float] | None],
     diagonal: bool,
     whole: bool,
+    looks: Sequence[str],
 ) -> None:
     from matplotlib.ticker import MaxNLocator
 
     if diagonal:
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=(0, (2, 3)))
     for number, (label, line) in enumerate(series.items()):
-        colour, style = COLOURS[number % len(COLOURS)], STYLES[number % len(STYLES)]
-        marker = MARKERS[number % len(MARKERS)] if len(line.x) <= 24 else None
+        look = _look(label, number, looks)
+        colour, style = COLOURS[look % len(COLOURS)], STYLES[look % len(STYLES)]
+        marker = MARKERS[look % len(MARKERS)] if len(line.x) <= 24 else None
         if line.low is not None and line.high is not None:
             axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.15, linewidth=0)
         axes.plot(

@@ -13,6 +13,7 @@ from skinr1.page import Material, Run, render
 from skinr1.page.build import sections
 from skinr1.page.content import Section, cell
 from skinr1.page.looking import controls, interpretation
+from skinr1.page.plots import Line, bars, lines
 from skinr1.page.svg import COLOURS
 from skinr1.page.worst import error_in_words, levels, severity, worst
 from skinr1.report import parse
@@ -233,6 +234,16 @@ def linear(colour: str) -> np.ndarray:
 def lab(rgb: np.ndarray) -> np.ndarray:
     x, y, z = np.cbrt(np.clip(TO_XYZ @ rgb / np.array([0.9505, 1, 1.089]), 1e-3, None))
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def test_a_model_looks_the_same_whatever_others_are_drawn() -> None:
+    one = {"value": 0.5, "low": 0.4, "high": 0.6}
+    drawn = (
+        bars("b", "title", "row", ["row"], {"grpo": [one]}, "unit", looks=("base", "sft", "grpo")),
+        lines("l", "title", {"grpo": Line([0, 1], [0, 1])}, ("x", "y"), looks=("base", "sft", "grpo")),
+    )
+    for plot in drawn:
+        assert COLOURS[2] in plot.svg and COLOURS[0] not in plot.svg
 
 
 @pytest.mark.parametrize("eyes", SEEN)
