@@ -55,6 +55,9 @@ def in_words(found: Mapping[str, Any]) -> Section:
     which = "metric of the task" if found.get("task") else "headline metric"
     measured = "metrics of the task that answers can change" if found.get("task") else "metrics below"
     points = points or [f"No difference of a {which} is shown between any two runs. That does not prove equality."]
+    if others := [pair for pair in found["pairs"] if pair["differs"] and pair not in shown]:
+        named = "; ".join(f"{metric_name(pair['metric'])} of {pair['first']} and {pair['second']}" for pair in others)
+        points.append(f"Shown to differ as well: {named}.")
     text = (
         f"{found['tests']} tests: all pairs of runs, all {measured}. p is a paired permutation test over patients "
         f"({found['permutations']:,} permutations), adjusted by Holm over all of them; McNemar’s test takes cases for "

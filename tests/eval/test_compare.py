@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from skinr1.errors import UserError
+from skinr1.page.content import metric_name
 from skinr1.stage import read_jsonl, write_jsonl, write_manifest
 from tests.folders import digests
 
@@ -32,6 +33,8 @@ def test_three_runs_side_by_side(run, scripts, capsys) -> None:
     text = (run / "compare" / "index.md").read_text()
     for words in ("McNemar", "rendered, not clinical", "base − grpo"):
         assert words in page and words in text, words
+    short = text[: text.index("## Side by side")].lower()
+    assert all(metric_name(pair["metric"]).lower() in short for pair in found["pairs"] if pair["differs"])
     assert "<script" not in page
     first = digests(run / "compare")
     scripts["compare"].main(arguments(run, ["base", "sft", "grpo"]))
