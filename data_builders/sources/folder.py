@@ -1,5 +1,6 @@
 """One's own images: a folder whose sub-folders are labels, or a CSV."""
 
+import difflib
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -119,7 +120,10 @@ def _findings(text: str, where: str) -> tuple[Finding, ...]:
         absent = part.startswith("no ")
         word = part.removeprefix("no ").strip()
         if word not in _vocabulary():
-            raise UserError(f"unknown finding {word!r}", where, "Use a name listed in skinr1/concepts.yaml.")
+            holding = [name for name in _vocabulary() if word in name.split()]
+            near = holding[:3] or difflib.get_close_matches(word, _vocabulary(), n=3, cutoff=0.6)
+            meant = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
+            raise UserError(f"unknown finding {word!r}", where, f"{meant}skinr1/concepts.yaml lists all names.")
         finding = Finding(concept=_vocabulary()[word], present=not absent)
         if found.setdefault(finding.concept, finding) != finding:
             raise UserError(f"finding {word!r} is both present and absent", where, "Correct the cell.")

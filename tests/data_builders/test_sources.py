@@ -236,6 +236,8 @@ def test_row_without_label_but_with_findings_is_a_caption(own):
         ("a.png,,,", "neither label nor findings"),
         (",vitiligo,,", "no image"),
         ("a.png,vitiligo,,scales everywhere", "unknown finding"),
+        ("a.png,vitiligo,,red", "Did you mean 'red"),
+        ("a.png,vitiligo,,irregullar border", "'irregular border'"),
         ("a.png,vitiligo,,scale; no scale", "both present and absent"),
     ],
 )
