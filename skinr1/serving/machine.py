@@ -1,5 +1,6 @@
 """What a server needs of this machine: a port and memory."""
 
+import random
 import re
 import socket
 from pathlib import Path
@@ -7,22 +8,38 @@ from pathlib import Path
 from skinr1.errors import UserError
 
 
+# Below those that Linux gives to outgoing connections: one of those may be taken again before the server listens, which
+# takes vLLM most of a minute.
+PORTS = range(20_000, 32_768)
+TRIES = 100
+
+
 def free_port(host: str) -> int:
-    """A port nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    """A port nobody listens on at this moment, by chance. Raises UserError when none is found."""
+    drawn = random.SystemRandom().sample(PORTS, min(TRIES, len(PORTS)))
+    for port in drawn:
+        if _taken(host, port) is None:
+            return port
+    where = f"{host}, {PORTS.start} to {PORTS.stop - 1}"
+    raise UserError(f"no free port found in {len(drawn)} tries", where, "Give --port.")
 
 
 def check_port(host: str, port: int) -> None:
     """Raises UserError when the port cannot be listened on."""
+    if reason := _taken(host, port):
+        advice = "Stop the other server, or give --port 0 for a free one."
+        raise UserError(f"port cannot be used ({reason})", f"{host}:{port}", advice)
+
+
+def _taken(host: str, port: int) -> str | None:
+    """Why a port cannot be listened on; None where it can."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            advice = "Stop the other server, or give --port 0 for a free one."
-            raise UserError(f"port cannot be used ({error.strerror})", f"{host}:{port}", advice) from None
+            return error.strerror
+    return None
 
 
 def check_memory(model: Path, cache_gib: int) -> None:

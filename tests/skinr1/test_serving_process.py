@@ -13,7 +13,7 @@ import yaml
 
 from skinr1 import config
 from skinr1.errors import UserError
-from skinr1.serving import process
+from skinr1.serving import machine, process
 from skinr1.serving.gateway.settings import GatewaySettings, check_exposure
 from skinr1.serving.process import ServeConfig, command
 
@@ -224,3 +224,18 @@ def test_kubernetes_starts_a_gateway_with_keys() -> None:
     assert settings.keys is not None
     assert pod["terminationGracePeriodSeconds"] > settings.drain_seconds
     assert deployment["spec"]["replicas"] == 1
+
+
+def test_a_free_port_is_none_that_outgoing_connections_get(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = machine.free_port("127.0.0.1")
+    assert port in machine.PORTS and machine.PORTS.stop <= 32_768
+    machine.check_port("127.0.0.1", port)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        number = taken.getsockname()[1]
+        with pytest.raises(UserError, match="port cannot be used"):
+            machine.check_port("127.0.0.1", number)
+        monkeypatch.setattr(machine, "PORTS", range(number, number + 1))
+        with pytest.raises(UserError, match="no free port found in 1 tries"):
+            machine.free_port("127.0.0.1")
