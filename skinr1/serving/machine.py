@@ -7,7 +7,6 @@ from pathlib import Path
 
 from skinr1.errors import UserError
 
-
 # Below those that Linux gives to outgoing connections: one of those may be taken again before the server listens, which
 # takes vLLM most of a minute.
 PORTS = range(20_000, 32_768)
