@@ -23,11 +23,6 @@ from tests.skinr1.sample_report import REPORT, TREE, TREE_YAML
 
 
 @pytest.fixture(scope="module")
-def fake() -> FakeVllm:
-    return FakeVllm()
-
-
-@pytest.fixture(scope="module")
 def url(fake: FakeVllm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with gateway(fake, tmp_path_factory.mktemp("gateway")) as address:
         yield address

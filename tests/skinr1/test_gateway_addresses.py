@@ -1,7 +1,6 @@
 """Addresses, paths and other content in a request: nothing is fetched that the operator has not allowed."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -11,23 +10,9 @@ from skinr1.serving.gateway.addresses import fetch_image
 from skinr1.serving.gateway.faults import Refused
 from tests.skinr1.gateway_rig import (
     FILE,
-    STRICT,
-    FakeVllm,
     ask_chat,
     code,
-    gateway,
 )
-
-
-@pytest.fixture(scope="module")
-def fake() -> FakeVllm:
-    return FakeVllm()
-
-
-@pytest.fixture(scope="module")
-def url(fake: FakeVllm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with gateway(fake, tmp_path_factory.mktemp("gateway"), **STRICT) as address:
-        yield address
 
 
 @pytest.mark.parametrize(

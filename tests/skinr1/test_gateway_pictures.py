@@ -7,7 +7,6 @@ import json
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -18,25 +17,12 @@ from skinr1.serving.gateway import pictures
 from skinr1.serving.gateway.faults import Refused
 from tests.skinr1.gateway_rig import (
     FILE,
-    STRICT,
     FakeVllm,
     ask_chat,
     ask_report,
     encoded,
-    gateway,
     photo,
 )
-
-
-@pytest.fixture(scope="module")
-def fake() -> FakeVllm:
-    return FakeVllm()
-
-
-@pytest.fixture(scope="module")
-def url(fake: FakeVllm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with gateway(fake, tmp_path_factory.mktemp("gateway"), **STRICT) as address:
-        yield address
 
 
 def bomb(side: int = 60_000) -> bytes:

@@ -20,7 +20,6 @@ from skinr1.serving.gateway.keys import add_key, revoke_key
 from skinr1.serving.gateway.settings import GatewaySettings, check_exposure
 from tests.skinr1.gateway_rig import (
     FILE,
-    STRICT,
     FakeVllm,
     as_json,
     ask_report,
@@ -31,18 +30,6 @@ from tests.skinr1.gateway_rig import (
     until,
 )
 from tests.skinr1.sample_report import REPORT
-
-
-@pytest.fixture(scope="module")
-def fake() -> FakeVllm:
-    return FakeVllm()
-
-
-@pytest.fixture(scope="module")
-def url(fake: FakeVllm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with gateway(fake, tmp_path_factory.mktemp("gateway"), **STRICT) as address:
-        yield address
-
 
 # keys
 
