@@ -13,8 +13,7 @@ from skinr1.errors import UserError
 from skinr1.modelcard import Splits, Subject, model_card, read_stages
 from skinr1.stage import read_manifest, write_atomic
 from skinr1.taxonomy import Taxonomy
-
-ADAPTER = "adapter_config.json"
+from skinr1.weights import ADAPTER_CONFIG
 
 
 @dataclass
@@ -47,7 +46,11 @@ def read_json(path: Path) -> dict:
 
 def base_model(folder: Path) -> str:
     """What an adapter names as its base: a hub name as it stands, of a folder only its name."""
-    recorded = read_json(folder / ADAPTER).get("base_model_name_or_path") if (folder / ADAPTER).is_file() else None
+    recorded = (
+        read_json(folder / ADAPTER_CONFIG).get("base_model_name_or_path")
+        if (folder / ADAPTER_CONFIG).is_file()
+        else None
+    )
     return "" if recorded is None else recorded if recorded.count("/") == 1 else Path(recorded).name
 
 
@@ -59,7 +62,7 @@ def main(argv: list[str] | None = None) -> None:
     subject = Subject(
         name=args.name or args.model.resolve().name,
         base_model=base_model(args.model),
-        adapter=(args.model / ADAPTER).is_file(),
+        adapter=(args.model / ADAPTER_CONFIG).is_file(),
         stages=stages,
         scores=read_json(args.scores / "scores.json"),
         prediction=read_manifest(args.predictions),

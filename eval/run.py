@@ -28,6 +28,7 @@ from skinr1.scale import case_files
 from skinr1.serving import process
 from skinr1.stage import MANIFEST, config_hash, file_hash, write_atomic
 from skinr1.taxonomy import Taxonomy
+from skinr1.weights import ADAPTER_WEIGHTS
 
 MODELS = ("base", "sft", "grpo")
 TABLE = "table.md"
@@ -69,7 +70,7 @@ def full_models(run: Path) -> dict[str, Path]:
     image = run / "cases" / next(iter(read_cases(run / "cases"))).images[0]
     for name in MODELS[1:]:
         folders[name] = run / "merged" / name
-        adapter = file_hash(run / name / "adapter_model.safetensors")
+        adapter = file_hash(run / name / ADAPTER_WEIGHTS)
         record = folders[name] / "merged_from"
         if not record.is_file() or record.read_text(encoding="utf-8") != adapter:
             merge.main(["--adapter", str(run / name), "--output", str(folders[name]), "--image", str(image)])

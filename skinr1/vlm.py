@@ -11,7 +11,7 @@ import torch
 import skinr1.torchvision_shim  # noqa: F401  (peft and processors import torchvision)
 from skinr1.errors import UserError
 from skinr1.serving.pixels import PROCESSOR_FILES
-from skinr1.weights import check_safetensors
+from skinr1.weights import ADAPTER_CONFIG, check_safetensors
 
 from peft import LoraConfig, PeftModel, get_peft_model  # isort: skip
 from transformers import (  # isort: skip
@@ -30,7 +30,6 @@ LORA_TARGETS = {
     "qwen3_vl": r".*language_model\..*\.(q|k|v|o|gate|up|down)_proj",
 }
 VISUAL = re.compile(r"\bvisual\b")
-ADAPTER_FILE = "adapter_config.json"
 
 
 @dataclass
@@ -44,7 +43,7 @@ class LoraArguments:
 
 def lora_of(folder: str | Path) -> LoraArguments | None:
     """The adapter's own rank, scale and dropout; None where ``folder`` holds no adapter."""
-    if not (Path(folder) / ADAPTER_FILE).is_file():
+    if not (Path(folder) / ADAPTER_CONFIG).is_file():
         return None
     found = LoraConfig.from_pretrained(str(folder))
     return LoraArguments(found.r, found.lora_alpha, found.lora_dropout)
@@ -119,7 +118,7 @@ def set_pixel_budget(processor: ProcessorMixin, max_visual_tokens: int) -> None:
 
 def base_of(folder: Path) -> Path | str:
     """The base model an adapter folder was trained on (itself when it is a full model)."""
-    if not (folder / ADAPTER_FILE).is_file():
+    if not (folder / ADAPTER_CONFIG).is_file():
         return folder
     recorded = LoraConfig.from_pretrained(str(folder)).base_model_name_or_path
     if recorded is None:
@@ -149,7 +148,7 @@ def load_model(folder: str | Path, dtype: str = "float32", trainable: bool = Fal
             check_safetensors(local)
     model = AutoModelForImageTextToText.from_pretrained(source, dtype=getattr(torch, dtype), use_safetensors=True)
     family(model.config.model_type)
-    if path.is_dir() and (path / ADAPTER_FILE).is_file():
+    if path.is_dir() and (path / ADAPTER_CONFIG).is_file():
         model = PeftModel.from_pretrained(model, str(path), is_trainable=trainable)
         assert_language_only(model)
     return model

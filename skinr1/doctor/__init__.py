@@ -50,8 +50,8 @@ def recipe_plan(path: Path) -> tuple[str, dict[str, Any]]:
     """
     if not path.is_file():
         raise UserError("recipe not found", str(path), "Correct the path.")
-    recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(recipe, dict) or "per_device_train_batch_size" not in recipe or "model" not in recipe:
+    recipe = _read(path)
+    if not {"per_device_train_batch_size", "model"} <= recipe.keys():
         raise UserError("no training recipe", str(path), "Give the YAML of sft.py or grpo.py.")
     rows = recipe["per_device_train_batch_size"]
     if "max_completion_length" in recipe:
@@ -68,9 +68,18 @@ def recipe_plan(path: Path) -> tuple[str, dict[str, Any]]:
     }
 
 
+def _read(path: Path) -> dict[str, Any]:
+    """The keys of a YAML file; none where it holds something else. Raises UserError for a file that is not YAML."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise UserError("not readable as YAML", str(path), "Correct or remove the file.") from None
+    return content if isinstance(content, dict) else {}
+
+
 def _base(recipes: Path, model: str) -> str:
     """What a model is trained from, where the recipes beside it say whose output it is; it need not be there yet."""
-    found = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(recipes.glob("*.yaml"))]
+    found = [_read(path) for path in sorted(recipes.glob("*.yaml"))]
     made = {recipe["output_dir"]: recipe["model"] for recipe in found if {"output_dir", "model"} <= recipe.keys()}
     while model in made:
         model = made.pop(model)

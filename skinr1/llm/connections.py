@@ -38,13 +38,13 @@ class Connections:
         try:
             yield connection
         except asyncio.CancelledError:
-            self._made.remove(connection)
             await connection.aclose()
             raise
-        except BaseException:
-            self._free.append(connection)
-            raise
-        self._free.append(connection)
+        finally:
+            if connection.is_closed:
+                self._made.remove(connection)
+            else:
+                self._free.append(connection)
 
     def _new(self) -> httpx.AsyncClient:
         self._made.append(httpx.AsyncClient(**self._settings))

@@ -7,6 +7,7 @@ from skinr1.page.content import Plot, Section, Table, cell
 from skinr1.page.plots import Line, lines
 from skinr1.page.results import Run
 
+SHARES = ((0.0, 1.0), (0.0, 1.0))  # limits of both axes
 ABSENT = "These scores hold no calibration: score again with this version of eval/score.py."
 
 
@@ -48,8 +49,7 @@ def _reliability(known: Mapping[str, Mapping[str, Any]], looks: Sequence[str]) -
         "Reliability: the numbers", ("stated", "model", "n", "mean stated", "right"), tuple(rows), folded=True
     )
     names = ("probability that is stated", "share that is right")
-    limits = ((0.0, 1.0), (0.0, 1.0))
-    return lines("reliability", "Reliability", series, names, limits, diagonal=True, table=table, looks=looks)
+    return lines("reliability", "Reliability", series, names, SHARES, diagonal=True, table=table, looks=looks)
 
 
 def _risk_coverage(known: Mapping[str, Mapping[str, Any]], looks: Sequence[str]) -> Plot | None:
@@ -69,7 +69,7 @@ def _risk_coverage(known: Mapping[str, Mapping[str, Any]], looks: Sequence[str])
         "Risk and coverage: the numbers", ("answered", "model", "from confidence", "wrong"), tuple(rows), True
     )
     names = ("share of cases answered", "share of these that is wrong")
-    return lines("risk-coverage", "Risk and coverage", series, names, ((0, 1), (0, 1)), table=table, looks=looks)
+    return lines("risk-coverage", "Risk and coverage", series, names, SHARES, table=table, looks=looks)
 
 
 def _few(curve: Sequence[Mapping[str, Any]], most: int = 21) -> list[Mapping[str, Any]]:
@@ -134,8 +134,8 @@ def risk(runs: Sequence[Run]) -> Section:
     }
     series = {name: Line([x for x, _ in curve], [y for _, y in curve]) for name, curve in curves.items()}
     names = ("share of others flagged (1 − specificity)", "share found (sensitivity)")
-    looks, limits = [run.name for run in runs], ((0.0, 1.0), (0.0, 1.0))
-    plots = (lines("roc", "ROC curve", series, names, limits, diagonal=True, looks=looks),) if series else ()
+    looks = [run.name for run in runs]
+    plots = (lines("roc", "ROC curve", series, names, SHARES, diagonal=True, looks=looks),) if series else ()
     return Section("risk", "Malignancy", tables=(table,), plots=plots)
 
 

@@ -25,12 +25,11 @@ from skinr1.errors import UserError
 from skinr1.serving.machine import check_memory, check_port, free_port
 from skinr1.serving.pixels import pixel_budget
 from skinr1.serving.vllm_log import last_error, last_line
-from skinr1.weights import check_safetensors
+from skinr1.weights import ADAPTER_CONFIG, ADAPTER_WEIGHTS, check_safetensors
 
 # `python -m`, because the `vllm` console script of the CPU build looks for a distribution named vllm and dies.
 SERVER = (sys.executable, "-m", "vllm.entrypoints.openai.api_server")
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
-ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 CHILD_SITE = Path(__file__).parent / "child_site"
 GRACE_SECONDS = 15
 # A recorded generation config may carry a repetition penalty or a top_k; the policy is served as it was trained.

@@ -14,11 +14,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import skinr1.torchvision_shim  # noqa: F401  (peft and processors import torchvision)
 from skinr1.errors import UserError
 from skinr1.training import rollouts, shared_prefix
 from skinr1.training.group_weights import GroupWeights, group_of, shares
 from skinr1.training.timing import StepTimes
-from skinr1.vlm import ADAPTER_FILE  # first: makes torchvision importable
+from skinr1.weights import ADAPTER_CONFIG
 
 import torch  # isort: skip
 from accelerate.utils import gather_object  # isort: skip
@@ -169,7 +170,7 @@ class SkinGRPOTrainer(GRPOTrainer):
         if self.groups:
             self.groups.load(Path(resume_from_checkpoint))
         policy = self.accelerator.unwrap_model(self.model if model is None else model)
-        if isinstance(policy, PeftModel) and (Path(resume_from_checkpoint) / ADAPTER_FILE).is_file():
+        if isinstance(policy, PeftModel) and (Path(resume_from_checkpoint) / ADAPTER_CONFIG).is_file():
             # transformers looks only into sub-folders once there is one ("ref"), and leaves the root adapter out
             weights = load_peft_weights(resume_from_checkpoint, device="cpu")
             set_peft_model_state_dict(policy, weights, adapter_name=policy.active_adapter)

@@ -128,3 +128,13 @@ def test_bad_options_are_one_line(options: list[str], message: str):
     with pytest.raises(UserError, match=message) as error:
         doctor.main(options)
     assert "\n" not in str(error.value)
+
+
+def test_a_file_beside_a_recipe_that_is_no_yaml_is_one_line(tmp_path: Path):
+    recipe = tmp_path / "sft.yaml"
+    recipe.write_text("model: Qwen/Qwen2.5-VL-7B-Instruct\nper_device_train_batch_size: 1\n")
+    (tmp_path / "list.yaml").write_text("[1, 2]")  # no recipe, and no fault
+    assert doctor.recipe_plan(recipe)[0] == "Qwen/Qwen2.5-VL-7B-Instruct"
+    (tmp_path / "broken.yaml").write_text("a: [")
+    with pytest.raises(UserError, match="not readable as YAML"):
+        doctor.recipe_plan(recipe)

@@ -20,7 +20,7 @@ from skinr1.report import DISCLAIMER
 from skinr1.serving.envelope import ReportEnvelope
 from skinr1.serving.formats import MEDIA_TYPES, Format, write
 from skinr1.serving.gateway import batch, chat, openapi
-from skinr1.serving.gateway.bodies import read_object, read_request
+from skinr1.serving.gateway.bodies import fault_words, read_object, read_request
 from skinr1.serving.gateway.faults import Refused, documented, unavailable
 from skinr1.serving.gateway.guard import Admission, Body, Guard
 from skinr1.serving.gateway.keys import KeyRing
@@ -111,12 +111,10 @@ def create_app(
         response.headers.update(error.headers or {})
         return response
 
-    async def wrong_query(_: Request, error: Exception) -> Response:
+    async def wrong_query(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
-        refusal = Refused(422, "field", f"{first['loc'][-1]}: {first['msg']}")
-        metrics.refused.labels(refusal.code).inc()
-        return refusal.response()
+        return await refused(request, Refused(422, "field", fault_words({**first, "loc": first["loc"][1:]})))
 
     app.add_exception_handler(Refused, refused)
     app.add_exception_handler(RequestValidationError, wrong_query)

@@ -1,7 +1,7 @@
 """Reading a request's body: JSON within its depth and without a key twice, and forms without a file on the disk."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import jiter
@@ -72,8 +72,12 @@ def validated(fields: dict[str, Any]) -> ReportRequest:
 
 def first_fault(error: ValidationError) -> str:
     """Where and what, without the value."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    return f"{'.'.join(str(part) for part in first['loc']) or 'body'}: {_PLAIN.get(first['type'], first['msg'])}"
+    return fault_words(error.errors(include_url=False, include_input=False, include_context=False)[0])
+
+
+def fault_words(fault: Mapping[str, Any]) -> str:
+    """One fault as pydantic lists it: where it is and what."""
+    return f"{'.'.join(map(str, fault['loc'])) or 'body'}: {_PLAIN.get(fault['type'], fault['msg'])}"
 
 
 async def read_form(request: Request) -> FormData:
