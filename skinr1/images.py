@@ -19,7 +19,7 @@ PIXELS_PER_TOKEN_SIDE = 28
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _SCALE = f"Scale it to at most {MAX_PIXELS // 10**6} megapixels."
-_REPLACE = "Replace the file or remove its row."
+_REPLACE = "Replace the file, or leave it out."
 # Formats that need no external program and cannot start one.
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000")
 # What Pillow raises on damaged data, one format or another.
@@ -33,7 +33,7 @@ def load_image(path: Path) -> Image.Image:
         UserError: missing, no image, truncated, too small, too large or too thin; the message says which.
     """
     if not path.is_file():
-        raise UserError("image not found", str(path), "Correct the path or remove its row.")
+        raise UserError("image not found", str(path), "Correct the path, or leave it out.")
     return decode_image(path.read_bytes(), str(path))
 
 

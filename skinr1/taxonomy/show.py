@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from rich.tree import Tree
 
 from skinr1.arguments import Parser
@@ -118,10 +118,12 @@ def _resolve(args: argparse.Namespace) -> None:
         for node in map(taxonomy.node, found):
             _print_node(taxonomy, node)
     else:
-        table = Table("score", "label", "path", title=f"no node is called {escape(repr(label))}; the nearest:")
+        print(f"no node is called {label!r}{'; the nearest:' if near else ', and none is near'}")
+        table = _columns("score", "label", "path")
         for candidate in near:
             table.add_row(f"{candidate.score:.2f}", candidate.label, candidate.node)
-        Console().print(table)
+        if near:
+            Console().print(table)
     if not found:
         sys.exit(1)
 
@@ -131,12 +133,17 @@ def _crosswalk(args: argparse.Namespace) -> None:
     if args.json:
         _print_json([asdict(match) for match in matches])
         return
-    table = Table("node", "counterpart", "confidence", "method", "evidence")
+    table = _columns("node", "counterpart", "confidence", "method", "evidence")
     for match in matches:
         table.add_row(match.source, match.target or "—", f"{match.confidence:.2f}", match.method, match.evidence)
     Console().print(table)
     counts = Counter(match.method for match in matches)
     print(", ".join(f"{method} {count}" for method, count in counts.most_common()))
+
+
+def _columns(*names: str) -> Table:
+    """A table that breaks a path instead of cutting it: people copy them."""
+    return Table(*(Column(name, overflow="fold") for name in names))
 
 
 def summary(taxonomy: Taxonomy) -> str:

@@ -237,6 +237,8 @@ def test_resolve_known_and_unknown(capsys):
     assert code == 1 and found["nodes"] == [] and "keratosis" in found["candidates"][0]["label"]
     code, text = run(capsys, "resolve", "seboroic", "keratosis")
     assert code == 1 and "seborrhoeic keratosis" in text
+    code, text = run(capsys, "resolve", "")
+    assert code == 1 and text.strip() == "no node is called '', and none is near"
 
 
 def test_lint_a_file(capsys, tmp_path):
