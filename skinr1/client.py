@@ -17,12 +17,12 @@ import httpx
 from pydantic import ValidationError
 
 from skinr1.errors import UserError
-from skinr1.llm.endpoint import words_of
-from skinr1.serving.client import LONGEST_PAUSE, RETRY_STATUS, retry_after
+from skinr1.llm.responses import passes, retry_after, words_of
 from skinr1.serving.envelope import ImageInput, ReportEnvelope, ReportRequest
 
 BATCH_BYTES = 12 * 2**20  # of images a job; base64 and JSON add a third, and a body may have 20 MiB
 POLL_SECONDS = 1.0
+LONGEST_PAUSE, LONGEST_WAIT = 20.0, 120.0  # seconds: of our own accord, and where the gateway asks for it
 Image = Path | str | bytes
 Outcome = ReportEnvelope | UserError
 
@@ -67,7 +67,8 @@ class _Attempts:
         """Yields the seconds to wait before the next try, is sent its outcome, returns the response that counts.
 
         Raises:
-            UserError: the gateway refuses the request, or still fails at the last attempt.
+            UserError: the gateway refuses the request, asks to wait beyond :data:`LONGEST_WAIT`, or still fails at the
+                last attempt.
         """
         outcome = yield 0.0
         for attempt in range(1, self.attempts + 1):
@@ -75,12 +76,14 @@ class _Attempts:
                 if outcome.is_success:
                     return outcome
                 fault, wait = _fault(outcome), retry_after(outcome)
-                if outcome.status_code not in RETRY_STATUS:
+                if not passes(outcome.status_code):
                     raise UserError(fault, address, "Correct the request.")
+                if wait > LONGEST_WAIT:
+                    raise UserError(f"{fault}; asks to wait {wait:.0f} s", address, "Try again then.")
             else:
                 fault, wait = f"no answer ({type(outcome).__name__})", 0.0
             if attempt < self.attempts:
-                outcome = yield min(LONGEST_PAUSE, max(wait, self.pause * 2 ** (attempt - 1)))
+                outcome = yield max(wait, min(LONGEST_PAUSE, self.pause * 2 ** (attempt - 1)))
         raise UserError(f"{fault}, {self.attempts} times", address, "Is the gateway up? Start it with: skinr1 serve.")
 
 

@@ -1,6 +1,7 @@
 """Asking a language model many questions: at most once each, through any OpenAI-compatible endpoint.
 
 - :mod:`skinr1.llm.endpoint` sends one request until it is answered: slots, back-off, Retry-After.
+- :mod:`skinr1.llm.responses` reads what came back: an answer, a complaint, when to come again.
 - :mod:`skinr1.llm.connections` lends each request under way a connection of its own.
 - :mod:`skinr1.llm.cache` keeps every answer under the hash of its request, images included.
 - :mod:`skinr1.llm.client` joins both: an answered request is never sent again, not even after kill -9.

@@ -1,28 +1,26 @@
-"""One request to an OpenAI-compatible endpoint, sent again until it is answered or refused."""
+"""One request to an OpenAI-compatible server, sent again until it is answered or refused."""
 
 import asyncio
-import email.utils
 import hashlib
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
-from pydantic import ValidationError
 
 from skinr1.errors import UserError
 from skinr1.llm.cache import Completion
 from skinr1.llm.connections import Connections
+from skinr1.llm.responses import completion_of, passes, retry_after, words_of
 
-# The server is busy, as it is with every 5xx; any other status will be the same next time.
-RETRY_STATUS = frozenset({408, 429})
 # This one request is at fault (too long, a picture that is not taken), not the address, the key or the model's name.
 REFUSED_STATUS = frozenset({400, 413, 422})
 LONGEST_PAUSE = 60.0
 LONGEST_RETRY_AFTER = 3600.0
+DOWN = "Is a server up there (skinr1 serve starts one), at an address that ends in /v1? Then run again."
+T = TypeVar("T")
 
 
 class Refused(Exception):
@@ -75,6 +73,7 @@ class Endpoint:
         attempts: tries of a request before the run stops.
         timeout: seconds for one whole answer.
         sleep: what waits; tests count with it.
+        transport: for tests, and for servers that are not reached by TCP.
 
     Raises:
         UserError: as :func:`checked_url`.
@@ -89,6 +88,7 @@ class Endpoint:
         pause: float = 1.0,
         timeout: float = 600.0,
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
+        transport: httpx.AsyncBaseTransport | None = None,
     ):
         self.url, self.attempts, self.pause, self.timeout = checked_url(url), attempts, pause, timeout
         self.retries = 0
@@ -98,7 +98,7 @@ class Endpoint:
         self._open.set()
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         # The number of connections is bounded by the client's slots, and time by `timeout`.
-        self._connections = Connections(headers=headers, timeout=None)
+        self._connections = Connections(headers=headers, timeout=None, transport=transport)
 
     async def __aenter__(self) -> Self:
         return self
@@ -109,41 +109,61 @@ class Endpoint:
         await self._connections.aclose()
 
     async def complete(self, body: Mapping[str, Any], key: str) -> Completion:
-        """The answer to one request; ``key`` is its hash.
+        """The answer to one request; ``key`` is its hash. Raises as :meth:`ask`."""
+        return await self.ask("POST", f"{self.url}/chat/completions", body, completion_of, "chat completion", key)
+
+    async def ask(
+        self,
+        method: str,
+        address: str,
+        body: Mapping[str, Any] | None,
+        read: Callable[[httpx.Response], T | None],
+        kind: str,
+        key: str,
+    ) -> T:
+        """What ``read`` finds in the response to one request.
+
+        Args:
+            read: None where the response is no ``kind``, which may pass as a busy server does.
+            key: what the pauses are drawn from.
 
         Raises:
             Refused: the server refuses this very request.
             UserError: the server refuses all of them, asks to wait beyond :data:`LONGEST_RETRY_AFTER`, or still fails
                 at the last attempt.
         """
-        address = f"{self.url}/chat/completions"
         for attempt in range(1, self.attempts + 1):
             await self._open.wait()
-            answer, fault, wait = await self._once(address, body)
+            response, fault, wait = await self._once(method, address, body)
+            answer = None if response is None else read(response)
             if answer is not None:
                 return answer
+            if response is not None:
+                fault = f"answer is no {kind}"
             if attempt < self.attempts:
                 self.retries += 1
                 await self._rest(max(wait, self._pause(key, attempt)), everyone=wait > 0)
-        raise UserError(f"{fault}, {self.attempts} times", address, "Is the endpoint up? Run again to go on from here.")
+        raise UserError(f"{fault}, {self.attempts} times", address, DOWN)
 
-    async def _once(self, address: str, body: Mapping[str, Any]) -> tuple[Completion | None, str, float]:
-        """The answer, or what went wrong and how many seconds the server wants to be left alone."""
+    async def _once(
+        self, method: str, address: str, body: Mapping[str, Any] | None
+    ) -> tuple[httpx.Response | None, str, float]:
+        """The response, or what went wrong and how many seconds the server wants to be left alone."""
         try:
             async with asyncio.timeout(self.timeout), self._connections.lend() as http:
-                response = await http.post(address, json=body)
+                response = await http.request(method, address, json=body)
         except TimeoutError:
             return None, f"no answer within {self.timeout:g} s", 0.0
         except httpx.RequestError as error:
             return None, f"no answer ({type(error).__name__})", 0.0
         if response.is_success:
-            return completion_of(response), "answer is no chat completion", 0.0
-        fault = f"endpoint answered {response.status_code}: {words_of(response, self._key)}"
+            return response, "", 0.0
+        fault = f"server answered {response.status_code}: {words_of(response, self._key)}"
         if response.status_code in REFUSED_STATUS:
             raise Refused(fault)
-        if response.status_code not in RETRY_STATUS and response.status_code < 500:
+        if not passes(response.status_code):
             raise UserError(fault, address, "Correct the address, the key or the model's name.")
-        wait = _retry_after(response)
+        wait = retry_after(response)
         if wait > LONGEST_RETRY_AFTER:
             raise UserError(f"{fault}; asks to wait {wait:.0f} s", address, "Run again then; answers are kept.")
         return None, fault, wait
@@ -166,53 +186,3 @@ class Endpoint:
             self._holding -= 1
             if not self._holding:
                 self._open.set()
-
-
-def words_of(response: httpx.Response, key: str | None = None) -> str:
-    """A failing server's own words; some repeat the key they were given, which is left out."""
-    try:
-        content = response.json()
-        message = content.get("error", content).get("message", "")
-    except (ValueError, AttributeError, RecursionError):
-        message = response.text
-    said = " ".join(_encodable(str(message)).split())
-    return (said.replace(key, "[key]") if key else said)[:300]
-
-
-def completion_of(response: httpx.Response) -> Completion | None:
-    """None where the body is no chat completion: a proxy's page, or JSON cut short."""
-    try:
-        content = response.json()
-        choice, usage = content["choices"][0], content.get("usage") or {}
-        return Completion(
-            text=_encodable(choice["message"].get("content") or ""),
-            finish_reason=choice["finish_reason"],
-            prompt_tokens=usage.get("prompt_tokens"),
-            completion_tokens=usage.get("completion_tokens"),
-        )
-    except (ValueError, ValidationError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
-        return None
-
-
-def _encodable(text: str) -> str:
-    """Half a surrogate pair, which JSON allows and UTF-8 does not, is spelt out; no reader accepts its backslash."""
-    return text.encode("utf-8", "backslashreplace").decode() if isinstance(text, str) else text
-
-
-def _retry_after(response: httpx.Response) -> float:
-    """Seconds from the header Retry-After: a number, or a date, read by the server's own clock where it tells it."""
-    header = response.headers.get("retry-after", "").strip()
-    if header.isdecimal():
-        return float(header)
-    until = _moment(header)
-    if until is None:
-        return 0.0
-    now = _moment(response.headers.get("date", ""))
-    return max(0.0, until - (time.time() if now is None else now))
-
-
-def _moment(date: str) -> float | None:
-    try:
-        return email.utils.parsedate_to_datetime(date).timestamp()
-    except ValueError:
-        return None

@@ -1,23 +1,22 @@
-"""Asking an OpenAI-compatible server for reports: requests, concurrency, retries."""
+"""Asking an OpenAI-compatible server for reports: requests, and at most so many at once."""
 
 import asyncio
 import base64
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
 
 from skinr1.errors import UserError
-from skinr1.llm.connections import Connections
-from skinr1.llm.endpoint import checked_url, completion_of, words_of
+from skinr1.llm.endpoint import Endpoint, Refused
+from skinr1.llm.responses import completion_of
 from skinr1.report import structural_tag
 from skinr1.taxonomy import Taxonomy
 
-RETRY_STATUS = frozenset({408, 429, 500, 502, 503, 504})
-LONGEST_PAUSE = 20.0
-NO_SERVER = "Is this the address of an OpenAI-compatible server, ending in /v1?"
+T = TypeVar("T")
 # A model may write these; as input they would announce an image that does not exist. Barred as in training's rollouts.
 IMAGE_TOKENS = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
 
@@ -106,9 +105,7 @@ class AsyncClient:
 
     Args:
         url: base URL ending in ``/v1``.
-        attempts: tries of a request before its failure is the user's.
-        pause: seconds before the first repetition; doubled each time.
-        transport: for tests.
+        attempts, pause, timeout, transport: as of :class:`skinr1.llm.Endpoint`, which sends the requests.
         key: API key, where the server wants one.
 
     Raises:
@@ -125,10 +122,9 @@ class AsyncClient:
         transport: httpx.AsyncBaseTransport | None = None,
         key: str | None = None,
     ):
-        self.url, self.attempts, self.pause, self._key = checked_url(url), attempts, pause, key
-        self._slots = asyncio.Semaphore(concurrency)
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._connections = Connections(timeout=timeout, transport=transport, headers=headers)
+        self._endpoint = Endpoint(url, key, attempts=attempts, pause=pause, timeout=timeout, transport=transport)
+        self.url = self._endpoint.url
+        self._slots, self._numbers = asyncio.Semaphore(concurrency), itertools.count()
 
     async def __aenter__(self) -> Self:
         return self
@@ -136,7 +132,7 @@ class AsyncClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._connections.aclose()
+        await self._endpoint.__aexit__(kind, error, trace)
 
     async def complete(self, body: Mapping[str, Any]) -> Completion:
         """One answer.
@@ -144,21 +140,13 @@ class AsyncClient:
         Raises:
             UserError: the server refuses the request, or still fails at the last attempt.
         """
-        address = f"{self.url}/chat/completions"
-        found = completion_of(await self._send("POST", address, body))
-        if found is None:
-            raise UserError("answer is no chat completion", address, NO_SERVER)
+        found = await self._ask("POST", f"{self.url}/chat/completions", body, completion_of, "chat completion")
         counts = found.prompt_tokens, found.completion_tokens
         return Completion(found.text, found.finish_reason, None if None in counts else sum(filter(None, counts)))
 
     async def models(self) -> list[str]:
         """Names the server answers to. Raises UserError when the answer is no list of models."""
-        address = f"{self.url}/models"
-        response = await self._send("GET", address, None)
-        try:
-            return [str(entry["id"]) for entry in response.json()["data"]]
-        except (ValueError, KeyError, TypeError):
-            raise UserError("answer is no list of models", address, NO_SERVER) from None
+        return await self._ask("GET", f"{self.url}/models", None, _names, "list of models")
 
     async def check_model(self, model: str) -> None:
         """Raises UserError when the server does not serve ``model``."""
@@ -172,30 +160,35 @@ class AsyncClient:
         found: list[int] = []
         for token in IMAGE_TOKENS:
             body = {"model": model, "prompt": token, "add_special_tokens": False}
-            ids = (await self._send("POST", address, body)).json()["tokens"]
+            ids = await self._ask("POST", address, body, _tokens, "list of tokens")
             found += ids if len(ids) == 1 else []
         return tuple(found)
 
-    async def _send(self, method: str, address: str, body: Mapping[str, Any] | None) -> httpx.Response:
-        async with self._slots, self._connections.lend() as http:
-            for attempt in range(1, self.attempts + 1):
-                try:
-                    response = await http.request(method, address, json=body)
-                except httpx.TransportError as error:
-                    fault, wait = f"no answer ({type(error).__name__})", 0.0
-                else:
-                    if response.is_success:
-                        return response
-                    fault = f"server answered {response.status_code}: {words_of(response, self._key)}"
-                    wait = retry_after(response)
-                    if response.status_code not in RETRY_STATUS:
-                        raise UserError(fault, address, "Correct the request; the server will not take it as it is.")
-                if attempt < self.attempts:
-                    await asyncio.sleep(min(LONGEST_PAUSE, max(wait, self.pause * 2 ** (attempt - 1))))
-        raise UserError(f"{fault}, {self.attempts} times", address, "Is the server up? Start it with: skinr1 serve.")
+    async def _ask(
+        self,
+        method: str,
+        address: str,
+        body: Mapping[str, Any] | None,
+        read: Callable[[httpx.Response], T | None],
+        kind: str,
+    ) -> T:
+        async with self._slots:
+            try:
+                return await self._endpoint.ask(method, address, body, read, kind, str(next(self._numbers)))
+            except Refused as refusal:
+                fix = "Correct the request; the server will not take it as it is."
+                raise UserError(str(refusal), address, fix) from None
 
 
-def retry_after(response: httpx.Response) -> float:
-    """Seconds that a response asks to wait; 0 where it names none."""
-    header = response.headers.get("retry-after", "")
-    return float(header) if header.isdigit() else 0.0
+def _names(response: httpx.Response) -> list[str] | None:
+    try:
+        return [str(entry["id"]) for entry in response.json()["data"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _tokens(response: httpx.Response) -> list[int] | None:
+    try:
+        return [int(token) for token in response.json()["tokens"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None

@@ -99,7 +99,7 @@ def test_what_is_always_or_never_right_goes_and_the_counts_stay(run: Path) -> No
     assert set(gone) == {"nevus-0", f"nevus-{SAMPLES}", "refused"}
     assert (gone["nevus-0"]["reason"], gone["nevus-0"]["right"], gone["nevus-0"]["sampled"]) == ("always wrong", 0, 4)
     assert (gone["nevus-4"]["reason"], gone["nevus-4"]["right"], gone["nevus-4"]["sampled"]) == ("always right", 4, 4)
-    assert gone["refused"]["reason"] == "refused by the endpoint: endpoint answered 400: too long"
+    assert gone["refused"]["reason"] == "refused by the endpoint: server answered 400: too long"
     assert gone["refused"]["sampled"] == 0
 
 

@@ -217,7 +217,7 @@ def test_bad_configuration_is_one_line(run: Path, changes: dict[str, Any], what:
 
 def test_a_server_that_is_down_keeps_what_was_answered(run: Path) -> None:
     model = FakeModel(Words(WORDS), [error(401, "expired")] * 99, only=lambda body: step_of(body) == "reason")
-    with pytest.raises(UserError, match="endpoint answered 401: expired"):
+    with pytest.raises(UserError, match="server answered 401: expired"):
         build(run, model, concurrency=1)
     answered = model.answered.total()
     assert answered >= 4 and not (run / "out" / "manifest.json").exists()

@@ -73,7 +73,7 @@ def test_silence_is_tried_again(tmp_path: Path) -> None:
 def test_a_server_that_stays_down_ends_the_run_with_one_line(tmp_path: Path) -> None:
     model, slept = FakeModel(echo, [error(500, "out of\nmemory")] * 20), []
     (fault,), _ = ask(model, tmp_path, body(), attempts=12, slept=slept)
-    assert isinstance(fault, UserError) and "endpoint answered 500: out of memory, 12 times" in str(fault)
+    assert isinstance(fault, UserError) and "server answered 500: out of memory, 12 times" in str(fault)
     assert "\n" not in str(fault) and model.calls == 12
     assert slept[-1] <= LONGEST_PAUSE and slept[-1] >= LONGEST_PAUSE / 2
     assert not list(tmp_path.rglob("*.json"))

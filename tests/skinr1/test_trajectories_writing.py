@@ -226,7 +226,7 @@ def test_a_template_that_is_not_grounded_does_not_step_in(
 def test_a_refused_picture_is_a_fault_like_any(book: Knowledge, tmp_path: Path) -> None:
     model = FakeModel(Words({}), [error(400, "image is not taken")] * 2)
     written, _ = write(book, tmp_path, LABELLED, model=model)
-    assert "refused by the endpoint: endpoint answered 400: image is not taken" in written.rejected[0][1]
+    assert "refused by the endpoint: server answered 400: image is not taken" in written.rejected[0][1]
 
 
 BAD_RATIONALES = [
