@@ -27,6 +27,7 @@ from skinr1.taxonomy import Taxonomy
 PASSAGE = "primer:common-nevus#morphology"
 ABOUT = ("neoplasm/benign/melanocytic/common_nevus",)
 TARGET = 20_000
+LONGEST = 50  # milliseconds for any one text
 
 
 @dataclass
@@ -80,6 +81,31 @@ def rate(preset: str, texts: list[str], truth: dict[str, list[Any]], context: Co
     return len(texts) / (time.process_time() - started)
 
 
+def hostile(taxonomy: Taxonomy) -> dict[str, str]:
+    """Texts that are made to take long, by name."""
+    good = completion(1, sorted(taxonomy.diagnoses)[:3], ["papule", "macule", "scale"], taxonomy, random.Random(0))
+    return {
+        "ten million letters": good.replace("</think>", "x" * 10_000_000 + "</think>"),
+        "nested nine thousand deep": f"<think>x</think>\n{'[' * 9000}{']' * 9000}",
+        "denials": good.replace("Seen:", "no a, " * 600),
+        "names of diseases": good.replace("Seen:", "melanoma nevus " * 250),
+    }
+
+
+def slowest(preset: str, context: Context) -> tuple[str, float]:
+    """Which hostile text takes the preset longest, and its milliseconds."""
+    columns: dict[str, list[Any]] = {"diagnoses": [["neoplasm"]], "condition": [None]}
+    taken = {}
+    for name, text in hostile(context.taxonomy).items():
+        functions, _ = reward_functions(preset, context)
+        started = time.process_time()
+        for function in functions:
+            function(completions=[text], **columns)
+        taken[name] = 1000 * (time.process_time() - started)
+    worst = max(taken, key=lambda name: taken[name])
+    return worst, taken[worst]
+
+
 def main(argv: list[str] | None = None) -> None:
     args = config.parse(Arguments, argv, "rewards")
     taxonomy, draw = Taxonomy.load(), random.Random(args.seed)
@@ -104,6 +130,8 @@ def main(argv: list[str] | None = None) -> None:
         table.add_row(preset, f"{median(found):,.0f}", f"{min(found):,.0f} to {max(found):,.0f}")
     Console().print(table)
     print(f"target for safe: {TARGET:,}; reached: {'yes' if median(rates['safe']) >= TARGET else 'no'}")
+    name, milliseconds = slowest("safe", context)
+    print(f"slowest hostile text for safe: {name}, {milliseconds:.1f} ms (wanted: at most {LONGEST})")
     write_atomic(args.output / "rewards.json", canonical_json({"completions_per_second": rates}) + "\n")
 
 

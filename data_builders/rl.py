@@ -110,7 +110,7 @@ def rl_row(
 ) -> dict[str, Any]:
     """Prompt, truth and groups; ``condition`` is null when the label's nodes differ in risk.
 
-    ``differential`` and ``findings`` are what readers and annotators said of the case; mostly they are empty.
+    ``differential``, ``findings`` and ``absent`` are what readers and annotators said; mostly they are empty.
 
     Args:
         ask: words the question of a case.
@@ -124,6 +124,7 @@ def rl_row(
         "condition": shared_bucket(case.diagnoses, taxonomy),
         "differential": [{"node": node, "weight": weight} for node, weight in case.differential],
         "findings": list(case.present()),
+        "absent": list(case.absent()),
         "skin_tone": case.tone_group,
         "source": case.source,
     }

@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
     taxonomy = Taxonomy.load(script.taxonomy)
     processor = vlm.load_processor(script.model)
     columns = ("prompt", "images", "diagnoses", "condition", "case_id", *(args.group_columns or ()))
-    rows = data.load_rows(script.train_file, columns, optional=("differential", "findings"))
+    rows = data.load_rows(script.train_file, columns, optional=("differential", "findings", "absent"))
     output = Path(args.output_dir)
     train = data.filter_long(rows, processor, args.max_prompt_tokens, output, args.process_index == 0)
     model = vlm.load_model(script.model, script.dtype, trainable=True)

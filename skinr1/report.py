@@ -6,6 +6,7 @@ force, except that reasoning may hold ``<`` where the server's grammar forbids i
 """
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,11 +18,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from skinr1.concepts import concept, concepts
 from skinr1.grammar import json_ebnf, longest_json
 from skinr1.taxonomy import Bucket, Taxonomy
-from skinr1.taxonomy.node import words
 
 SCHEMA_VERSION: Final = "v1"
 DISCLAIMER: Final = "Research software, not a medical device."
 OPEN, CLOSE = "<think>", "</think>"
+_BRACKETED = re.compile(r"\[[^\[\]]*\]")
 MAX_THINKING = 4000
 MAX_FORCED_THINKING = 1200
 MAX_ANSWER = 20_000
@@ -105,10 +106,10 @@ class Answer:
     thinking: str
     report: Report
 
-    @cached_property  # several rewards read them
-    def words(self) -> list[str]:
-        """The reasoning's words, in the form in which labels are compared."""
-        return words(self.thinking)
+    @cached_property  # several rewards read it
+    def spoken(self) -> str:
+        """The reasoning without what stands in square brackets: the id of a passage may name a disease or a sign."""
+        return _BRACKETED.sub(" ", self.thinking)
 
 
 # Keys of the JSON objects, and the values that are always strings.

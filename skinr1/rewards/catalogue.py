@@ -35,12 +35,12 @@ REWARDS: dict[str, Score] = {
     "lca_depth": lambda answer, truth, context: hierarchy.lca_depth(answer, truth, context.taxonomy),
     "distance": lambda answer, truth, context: hierarchy.distance_credit(answer, truth, context.taxonomy),
     "condition": lambda answer, truth, context: condition.condition_score(answer, truth),
-    "condition_safety": lambda answer, truth, context: condition.condition_safety(answer, truth),
+    "condition_safety": lambda answer, truth, context: condition.condition_safety(answer, truth, context.taxonomy),
     "ranked_hit": lambda answer, truth, context: differential.ranked_hit(answer, truth, context.taxonomy),
     "differential": lambda answer, truth, context: differential.differential_score(answer, truth, context.taxonomy),
-    "findings": lambda answer, truth, context: morphology.findings_f1(answer, truth, context.taxonomy),
+    "findings": lambda answer, truth, context: morphology.findings_score(answer, truth),
     "gated_findings": lambda answer, truth, context: morphology.gated_findings(answer, truth, context.taxonomy),
-    "description": lambda answer, truth, context: morphology.description_fields(answer, truth, context.taxonomy),
+    "description": lambda answer, truth, context: morphology.description_fields(answer, truth),
     "consistency": lambda answer, truth, context: reasoning.consistency(answer, context.taxonomy),
     "citations": lambda answer, truth, context: reasoning.citations_valid(answer, context.passages, context.taxonomy),
     "brevity": lambda answer, truth, context: reasoning.brevity(answer),
@@ -61,7 +61,7 @@ def find(name: str) -> Score:
         raise UserError("unknown reward", repr(name), f"Use one of: {', '.join(REWARDS)}; or package.module.function.")
     try:
         found = getattr(importlib.import_module(module), function, None)
-    except ModuleNotFoundError as error:
+    except (ImportError, TypeError) as error:  # TypeError: a path that begins with a dot
         raise UserError(f"cannot import the reward ({error})", name, "Correct the dotted path.") from None
     if not callable(found):
         raise UserError(f"{module} has no function {function!r}", name, "Correct the dotted path.")

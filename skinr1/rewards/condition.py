@@ -2,7 +2,7 @@
 
 from skinr1.report import Answer
 from skinr1.rewards.truth import Truth
-from skinr1.taxonomy import Bucket
+from skinr1.taxonomy import Bucket, Taxonomy
 
 _B, _I, _M, _N = Bucket.BENIGN, Bucket.INDETERMINATE, Bucket.MALIGNANT, Bucket.NON_NEOPLASTIC
 
@@ -21,9 +21,14 @@ def condition_score(answer: Answer | None, truth: Truth) -> float:
     return float(answer is not None and truth.condition is not None and answer.report.condition is truth.condition)
 
 
-def condition_safety(answer: Answer | None, truth: Truth) -> float:
-    """1 minus the cost of the stated condition; 0 for none stated, or where the truth has no single bucket."""
-    said = answer.report.condition if answer else None
-    if said is None or truth.condition is None:
+def condition_safety(answer: Answer | None, truth: Truth, taxonomy: Taxonomy) -> float:
+    """1 minus the cost of the stated condition.
+
+    0 for none stated, where the truth has no single bucket, and where the stated one is not that of the diagnosis: a
+    nevus called malignant must not be paid for caution.
+    """
+    if answer is None or answer.report.condition is None or truth.condition is None:
         return 0.0
-    return 1.0 - COST[truth.condition][said]
+    said, diagnosis = answer.report.condition, answer.report.diagnosis
+    own = taxonomy.bucket(diagnosis) if diagnosis else None
+    return 1.0 - COST[truth.condition][said] if own in (None, said) else 0.0

@@ -1,7 +1,8 @@
 """The ranked differential against a set of true nodes, or against several readers' weighted differential.
 
-A list that sprays earns nothing: a node twice, an ancestor beside its descendant, probabilities that add up to more
-than 1, a rank that contradicts them, or a first entry that is not the diagnosis.
+A faulty list earns nothing: a node twice, an ancestor beside its descendant, an entry with probability 0,
+probabilities that add up to more than 1, a rank that contradicts them, or a first entry that is not the diagnosis.
+Distinct rivals are no fault: what a right one earns is discounted by rank, and a wrong one costs its probability.
 """
 
 import math
@@ -12,14 +13,20 @@ from skinr1.taxonomy import Taxonomy
 
 
 def ranked_hit(answer: Answer | None, truth: Truth, taxonomy: Taxonomy) -> float:
-    """1 / log2(rank + 1) of the first right entry (DCG's discount); 0 for none or a faulty list."""
+    """The best of weight / log2(rank + 1) over the right entries (DCG's discount); 0 for none or a faulty list.
+
+    The weight is a reader weight over the highest one, or 1 for a plain label.
+    """
     if answer is None or not is_honest(answer.report, taxonomy):
         return 0.0
     right = _weights(truth)
+    highest = max((weight for _, weight in right.values()), default=0.0)
+    best = 0.0
     for rank, entry in enumerate(answer.report.differential, 1):
-        if _event(entry.diagnosis, right, taxonomy) is not None:
-            return 1 / math.log2(rank + 1)
-    return 0.0
+        event = _event(entry.diagnosis, right, taxonomy)
+        if event is not None:
+            best = max(best, event[1] / highest / math.log2(rank + 1))
+    return best
 
 
 def differential_score(answer: Answer | None, truth: Truth, taxonomy: Taxonomy) -> float:
@@ -64,12 +71,12 @@ def _event(node: str, right: dict[str, _Event], taxonomy: Taxonomy) -> _Event | 
 
 
 def is_honest(report: Report, taxonomy: Taxonomy) -> bool:
-    """Whether the list begins with the diagnosis and names each node once, with falling probabilities of 1 in all."""
+    """Whether the list begins with the diagnosis and names each node once, with falling probabilities, 1 in all."""
     entries = report.differential
     probabilities = [entry.probability for entry in entries]
     if sum(probabilities) > 1.005 or probabilities != sorted(probabilities, reverse=True):
         return False
-    if not entries or entries[0].diagnosis != report.diagnosis:
+    if not entries or entries[0].diagnosis != report.diagnosis or not probabilities[-1]:
         return False
     named = {entry.diagnosis for entry in entries}
     return len(named) == len(entries) and all(named.isdisjoint(taxonomy.path(node)[:-1]) for node in named)

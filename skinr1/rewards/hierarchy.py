@@ -12,7 +12,8 @@ def path_credit(answer: Answer | None, truth: Truth, taxonomy: Taxonomy) -> floa
     """Depth of the predicted node over the length of the true path, if it lies on that path, else 0.
 
     Skin-R1's R_gran without its weight, with the full path as denominator (the paper's text; the released code
-    divides by the deepest option offered). A sibling or a wrong branch earns 0.
+    divides by the deepest option offered). A sibling or a wrong branch earns 0. Ours: below a true node that is a group
+    everything is right; the paper knows no such labels.
     """
 
     def credit(said: tuple[str, ...], true: tuple[str, ...]) -> float:

@@ -1,44 +1,75 @@
-"""The findings against the annotation. Without annotation these scores are 0 for everybody and so teach nothing."""
+"""The findings against the annotation. Without annotation these scores are 0 for everybody and so teach nothing.
+
+Where the annotation says which signs were looked for and absent (SkinCon, Derm7pt), a sign that it cannot express is
+left out; where it only lists what is present, every other sign counts as wrong.
+"""
 
 from skinr1.concepts import concept
 from skinr1.report import Answer
 from skinr1.rewards.hierarchy import lca_depth
 from skinr1.rewards.truth import Truth
+from skinr1.seven_point import CRITERIA, MAJOR
 from skinr1.taxonomy import Taxonomy
 
 RIGHT_BRANCH = 0.5  # share of the true path that must be right before findings are paid
+UNSEEN = ("history", "quality")  # groups of concepts that describe no lesion
 
 
-def findings_f1(answer: Answer | None, truth: Truth, taxonomy: Taxonomy) -> float:
-    """F1 of the reported signs against the annotated ones; a sign listed twice makes the list worthless."""
-    if answer is None or not truth.findings:
+def findings_score(answer: Answer | None, truth: Truth) -> float:
+    """Agreement of the reported signs with the annotation; a sign listed twice makes the list worthless.
+
+    F1 of the two sets; for a 7-point checklist the share of its criteria whose value is right, ``absent`` included, the
+    three major ones counting twice (after MAVIC's morphology term). Two values of one criterion are wrong.
+    """
+    said = _said(answer, truth)
+    if said is None:
         return 0.0
-    said, true = answer.report.findings, set(truth.findings)
-    if len(set(said)) != len(said):
-        return 0.0
-    return 2 * len(true & set(said)) / (len(true) + len(said))
+    true, known = set(truth.findings), {*truth.findings, *truth.absent}
+    weights = {name: 2 if name in MAJOR else 1 for name in CRITERIA if _concepts(name) <= known}
+    if weights:
+        right = [name for name in weights if said & _concepts(name) == true & _concepts(name)]
+        return sum(weights[name] for name in right) / sum(weights.values())
+    return 2 * len(true & said) / (len(true) + len(said)) if true else 0.0
 
 
 def gated_findings(answer: Answer | None, truth: Truth, taxonomy: Taxonomy) -> float:
-    """:func:`findings_f1` where the conclusion is on the right branch, else 0: right signs do not excuse it."""
-    right = lca_depth(answer, truth, taxonomy) >= RIGHT_BRANCH
-    return findings_f1(answer, truth, taxonomy) if right else 0.0
+    """:func:`findings_score` where the conclusion is on the right branch, else 0: right signs do not excuse it.
 
-
-def description_fields(answer: Answer | None, truth: Truth, taxonomy: Taxonomy) -> float:
-    """Agreement field by field (form, colour, border, surface …): mean Jaccard over the fields that either side names.
-
-    For a first stage that learns to describe, whatever the diagnosis.
+    The right branch is half of the true path and, where both have one, the true risk bucket.
     """
-    if answer is None or not truth.findings or len(set(answer.report.findings)) != len(answer.report.findings):
+    if answer is None or lca_depth(answer, truth, taxonomy) < RIGHT_BRANCH:
         return 0.0
-    said, true = _fields(answer.report.findings), _fields(truth.findings)
-    fields = sorted(said.keys() | true.keys())
-    none: frozenset[str] = frozenset()
-    shares = [len(said.get(f, none) & true.get(f, none)) / len(said.get(f, none) | true.get(f, none)) for f in fields]
-    return sum(shares) / len(shares)
+    bucket = taxonomy.bucket(answer.report.diagnosis) if answer.report.diagnosis else None
+    same = bucket is None or truth.condition is None or bucket is truth.condition
+    return findings_score(answer, truth) if same else 0.0
 
 
-def _fields(names: tuple[str, ...]) -> dict[str, frozenset[str]]:
-    groups = {concept(name).group for name in names}
-    return {group: frozenset(name for name in names if concept(name).group == group) for group in groups}
+def description_fields(answer: Answer | None, truth: Truth) -> float:
+    """Agreement field by field (form, colour, border, surface …): mean Jaccard over the fields of the annotation.
+
+    For a first stage that learns to describe, whatever the diagnosis. What the patient told is no field, and neither is
+    the quality of the image.
+    """
+    said = _said(answer, truth)
+    if said is None:
+        return 0.0
+    true = {name for name in truth.findings if concept(name).group not in UNSEEN}
+    shares = []
+    for group in sorted({concept(name).group for name in true}):
+        ours, theirs = ({name for name in names if concept(name).group == group} for names in (said, true))
+        shares.append(len(ours & theirs) / len(ours | theirs))
+    return sum(shares) / len(shares) if shares else 0.0
+
+
+def _said(answer: Answer | None, truth: Truth) -> set[str] | None:
+    """The reported signs that the annotation can judge; None where it judges none or one stands twice."""
+    if answer is None or not (truth.findings or truth.absent):
+        return None
+    said = answer.report.findings
+    if len(set(said)) != len(said):
+        return None
+    return {name for name in said if name in truth.findings or name in truth.absent} if truth.absent else set(said)
+
+
+def _concepts(criterion: str) -> set[str]:
+    return {name for _, name in CRITERIA[criterion].values()}

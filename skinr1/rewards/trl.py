@@ -19,8 +19,8 @@ def reward_functions(
 ) -> tuple[list[Callable[..., list[float]]], list[float]]:
     """TRL reward functions and their weights.
 
-    The data set must carry ``diagnoses`` and ``condition``; ``differential`` ([{node, weight}, …]) and ``findings`` are
-    used where it has them.
+    The data set must carry ``diagnoses`` and ``condition``; ``differential`` ([{node, weight}, …]), ``findings``
+    and ``absent`` are used where it has them.
 
     Raises:
         UserError: as :func:`skinr1.rewards.presets.weights` and :func:`skinr1.rewards.catalogue.find`.
@@ -42,15 +42,16 @@ def _for_trl(name: str, score: Score, context: Context, parsed: Parse) -> Callab
         condition: Sequence[str | None],
         differential: Sequence[Any] | None = None,
         findings: Sequence[Any] | None = None,
+        absent: Sequence[Any] | None = None,
         **_: Any,
     ) -> list[float]:
         weighted = tuple(map(_weights, differential)) if differential else None
-        signs = tuple(tuple(row or ()) for row in findings) if findings else None
-        truths = _truths(tuple(map(tuple, diagnoses)), tuple(condition), weighted, signs)
+        truths = _truths(tuple(map(tuple, diagnoses)), tuple(condition), weighted, _lists(findings), _lists(absent))
         answers = parsed(tuple(map(_text, completions)))
         return [score(answer, truth, context) for answer, truth in zip(answers, truths, strict=True)]
 
-    function.__name__ = name.rpartition(".")[2]
+    # TRL and the logs go by this name; one's own keeps its whole path, which no other has
+    function.__name__ = name
     return function
 
 
@@ -68,18 +69,23 @@ def _weights(row: Sequence[Mapping[str, Any]] | None) -> _Weighted:
     return tuple((entry["node"], entry["weight"]) for entry in row or ())
 
 
+def _lists(rows: Sequence[Sequence[str] | None] | None) -> tuple[tuple[str, ...], ...] | None:
+    return tuple(tuple(row or ()) for row in rows) if rows else None
+
+
 @lru_cache(maxsize=1)  # as for the answers
 def _truths(
     diagnoses: tuple[tuple[str, ...], ...],
     condition: tuple[str | None, ...],
     weighted: tuple[_Weighted, ...] | None,
     findings: tuple[tuple[str, ...], ...] | None,
+    absent: tuple[tuple[str, ...], ...] | None,
 ) -> list[Truth]:
     none = ((),) * len(diagnoses)
-    columns = zip(diagnoses, condition, weighted or none, findings or none, strict=True)
+    columns = zip(diagnoses, condition, weighted or none, findings or none, absent or none, strict=True)
     return [
-        Truth(nodes, None if bucket is None else Bucket(bucket), weights, signs)
-        for nodes, bucket, weights, signs in columns
+        Truth(nodes, None if bucket is None else Bucket(bucket), weights, present, missing)
+        for nodes, bucket, weights, present, missing in columns
     ]
 
 

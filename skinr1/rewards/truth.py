@@ -14,9 +14,11 @@ class Truth:
         condition: their risk bucket, if they share one.
         differential: (node, weight) of several readers, weights adding up to at most 1 (SCIN); empty for a plain label.
         findings: signs annotated as present.
+        absent: signs annotated as looked for and absent.
     """
 
     diagnoses: tuple[str, ...]
     condition: Bucket | None
     differential: tuple[tuple[str, float], ...] = ()
     findings: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ trees: an id that is a bare name makes nevi malignant.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -98,6 +98,15 @@ class Taxonomy:
         return {label: frozenset(ids) for label, ids in index.items()}
 
     @cached_property
+    def _by_first_word(self) -> dict[str, list[tuple[tuple[str, ...], frozenset[str]]]]:
+        index: dict[str, list[tuple[tuple[str, ...], frozenset[str]]]] = {}
+        for label, nodes in self._by_label.items():
+            if label:  # lint finds those that are empty
+                first, *_ = parts = tuple(label.split())
+                index.setdefault(first, []).append((parts, nodes))
+        return index
+
+    @cached_property
     def _by_code(self) -> dict[str, dict[str, frozenset[str]]]:
         found: dict[str, dict[str, set[str]]] = {"icd10cm": {}, "isic": {}, "doid": {}}
         for node in self.nodes.values():
@@ -164,6 +173,13 @@ class Taxonomy:
         if len(self._resolved) < 100_000:  # a stream of labels that never repeat must not fill the memory
             self._resolved[label] = found
         return found
+
+    def named(self, words: Sequence[str]) -> Iterator[tuple[int, int, frozenset[str]]]:
+        """Every label in a text given as the words of its :func:`normalise`: (first word, word behind it, nodes)."""
+        for start, word in enumerate(words):
+            for label, nodes in self._by_first_word.get(word, ()):
+                if tuple(words[start : start + len(label)]) == label:
+                    yield start, start + len(label), nodes
 
     def with_code(self, system: str, code: str) -> frozenset[str]:
         """Nodes that carry a code of ``icd10cm``, ``isic`` or ``doid``; empty when none does.

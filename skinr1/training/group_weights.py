@@ -17,6 +17,7 @@ from skinr1.stage import canonical_json, write_atomic
 
 UNKNOWN = "unknown"
 FILE = "group_weights.json"
+FASTEST = 100  # a step would then make a group's weight e^100 of another's
 
 
 def group_of(row: Mapping[str, Any], columns: Sequence[str]) -> str:
@@ -63,18 +64,23 @@ class GroupWeights:
     """Weights of the groups over a training run. With ``rate`` 0 every group counts the same, whatever its size."""
 
     def __init__(self, share: Mapping[str, float], rate: float, floor: float):
-        if rate < 0 or not 0 <= floor <= 1:
+        if not 0 <= rate <= FASTEST or not 0 <= floor <= 1:
             raise UserError(
-                "group_rate must be at least 0, group_floor in [0, 1]", f"{rate}, {floor}", "Correct the recipe."
+                f"group_rate must be in [0, {FASTEST}], group_floor in [0, 1]",
+                f"{rate}, {floor}",
+                "Correct the recipe.",
             )
         self.share, self.rate, self.floor = dict(share), rate, floor
         self.weights = dict.fromkeys(share, 1 / len(share))
 
     def observe(self, groups: Sequence[str], rewards: Sequence[float], highest: float) -> None:
-        """Takes in the rewards of a batch, of all processes; ``highest`` is the reward of a perfect answer."""
+        """Takes in the rewards of a batch, of all processes; ``highest`` is the reward of a perfect answer.
+
+        Where that is 0, every reward being a metric, nothing is learned of the groups.
+        """
         found: dict[str, list[float]] = defaultdict(list)
         for group, reward in zip(groups, rewards, strict=True):
-            if math.isfinite(reward):
+            if math.isfinite(reward) and highest > 0:
                 found[group].append(min(1.0, max(0.0, 1 - reward / highest)))
         losses = {group: sum(values) / len(values) for group, values in found.items()}
         self.weights = updated(self.weights, losses, self.rate, self.floor)

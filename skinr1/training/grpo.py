@@ -98,7 +98,7 @@ class SkinGRPOTrainer(GRPOTrainer):
             rewards = super()._calculate_rewards(inputs, *args)  # [samples of all processes, functions]
         if self.groups and self.model.training:
             groups = gather_object([group_of(row, self.args.group_columns) for row in inputs])
-            totals = (rewards * self.reward_weights.to(rewards.device)).sum(dim=1)
+            totals = (rewards * self.reward_weights.to(rewards.device)).nansum(dim=1)  # NaN: as TRL, not judged
             self.groups.observe(groups, totals.tolist(), float(self.reward_weights.clamp(min=0).sum()))
             for group, weight in self.groups.weights.items():
                 self._metrics["train"][f"group_weight/{group}"].append(weight)

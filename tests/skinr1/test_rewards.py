@@ -1,5 +1,6 @@
 """Rewards: the paper's worked examples, and what must hold for every pair of nodes."""
 
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -14,8 +15,8 @@ from skinr1.rewards import PRESETS, REWARDS, Context, Truth, reward_functions, t
 from skinr1.rewards.condition import COST
 from skinr1.rewards.differential import differential_score, is_honest
 from skinr1.rewards.hierarchy import path_credit
+from skinr1.seven_point import CRITERION_OF
 from skinr1.taxonomy import Bucket, Taxonomy
-from skinr1.taxonomy.node import normalise
 from tests.recipes.runs import MELANOMA, NEVUS, answer
 
 TREE = Taxonomy.load()
@@ -101,6 +102,7 @@ def test_signs_and_readers_of_the_row_reach_the_rewards():
     good = parse(answer(MELANOMA), TREE)
     columns: dict[str, Any] = {"prompts": [None] * 2, "completions": [render(good)] * 2, "case_id": ["a", "b"]}
     columns |= {"diagnoses": [[MELANOMA]] * 2, "condition": ["malignant"] * 2}
+    columns |= {"absent": [["wheal"], None]}
     columns |= {"findings": [list(good.report.findings), None], "differential": [[{"node": NEVUS, "weight": 1.0}], []]}
     signs, ranked = reward_functions("skin_r1", CONTEXT, {"findings": 1.0, "differential": 1.0})[0][-2:]
     assert signs(**columns) == [1.0, 0.0]
@@ -141,10 +143,12 @@ ENTRY = {"evidence_for": (), "evidence_against": ()}
 
 
 def listing(*entries: tuple[str, float], **changes: Any) -> Answer:
-    """A valid answer with that differential, whose first entry is the diagnosis."""
-    good = said(entries[0][0], TREE.bucket(entries[0][0]) or Bucket.BENIGN)
+    """A valid answer with that differential, whose first entry is what it concludes."""
+    first = entries[0][0]
+    good = said(first, TREE.bucket(first) or Bucket.BENIGN)
     made = tuple(DifferentialEntry(diagnosis=node, probability=p, **ENTRY) for node, p in entries)
-    return Answer(good.thinking, good.report.model_copy(update={"differential": made, **changes}))
+    thinking = f"Seen: {', '.join(good.report.findings)}. Conclusion: {TREE.node(first).name}."
+    return Answer(thinking, good.report.model_copy(update={"differential": made, **changes}))
 
 
 @given(truth=NODES, guess=NODES, preset=st.sampled_from(list(PRESETS)))
@@ -157,13 +161,14 @@ def test_every_reward_is_bounded_and_invalid_earns_nothing(truth: str, guess: st
     assert total(said(guess), known, CONTEXT, preset) <= sum(PRESETS[preset].values()) + 1e-9
 
 
+@pytest.mark.parametrize("preset", ["safe", "skin_r1"])
 @given(truth=st.sampled_from([leaf for leaf in TREE.leaves if "/" in leaf]))
-def test_exact_beats_every_ancestor_and_any_ancestor_every_sibling(truth: str):
+def test_exact_beats_every_ancestor_and_any_ancestor_every_sibling(preset: str, truth: str):
     known = Truth((truth,), TREE.bucket(truth))
     bucket = TREE.bucket(truth) or Bucket.BENIGN
 
     def earned(node: str) -> float:
-        return total(listing((node, 0.6), condition=bucket), known, CONTEXT, "safe")
+        return total(listing((node, 0.6), condition=bucket), known, CONTEXT, preset)
 
     *ancestors, _ = TREE.path(truth)
     siblings = [node for node in TREE.children(ancestors[-1]) if node != truth]
@@ -183,9 +188,11 @@ def test_exact_beats_every_ancestor_and_any_ancestor_every_sibling(truth: str):
 def test_a_wrong_entry_more_never_earns_more(truth: str, first: str, probability: float, wrong: str, added: float):
     assume(truth not in TREE.path(wrong) and wrong != first)
     known = Truth((truth,), TREE.bucket(truth))
-    short, long = listing((first, probability)), listing((first, probability), (wrong, added))
-    for name in ("differential", "ranked_hit", "hierarchy"):
-        assert REWARDS[name](long, known, CONTEXT) <= REWARDS[name](short, known, CONTEXT) + 1e-12, name
+    cited = {"citations": ("primer:common-nevus#morphology", "primer:any#thing")}
+    context = Context(TREE, CONTEXT.passages | {"primer:any#thing": (wrong,)})
+    short, long = listing((first, probability), **cited), listing((first, probability), (wrong, added), **cited)
+    for preset in PRESETS:
+        assert total(long, known, context, preset) <= total(short, known, context, preset) + 1e-12, preset
 
 
 @given(st.lists(NODES | st.sampled_from(PATH), min_size=1, max_size=5))
@@ -196,20 +203,18 @@ def test_a_list_is_honest_when_no_node_stands_twice_or_above_another(named: list
 
 
 @given(
-    st.lists(st.sampled_from(["scale", "no scale", "papule", "silvery scale", "nevus", ".", ","]), max_size=8), NODES
+    parts=st.lists(st.sampled_from(["scale", "no scale", "papule", "silvery scale", ".", ","]), max_size=8),
+    node=st.sampled_from([NEVUS, MELANOMA, SIBLING, PATH[0]]),
+    named=st.sampled_from([NEVUS, MELANOMA, SIBLING, PATH[0]]),
 )
-def test_consistency_is_the_share_of_all_that_is_asserted(parts: list[str], node: str):
+def test_consistency_is_the_share_of_findings_asserted_before_the_same_conclusion(
+    parts: list[str], node: str, named: str
+):
     """It stops reading where all signs are found; the plain way reads on."""
     good = listing((node, 0.6), findings=("papule", "scale", "silvery scale"))
-    answer = Answer(" ".join(["So:", *parts]), good.report)
-    said = asserted(answer.thinking)
-    named = any(f" {normalise(label)} " in f" {normalise(answer.thinking)} " for label in TREE.node(node).labels)
-    bucket = TREE.bucket(node)
-    expected = (
-        0.0
-        if bucket not in (None, good.report.condition)
-        else sum([*(name in said for name in good.report.findings), named]) / 4
-    )
+    answer = Answer(" ".join(["So:", *parts, f". Conclusion: {TREE.node(named).name}."]), good.report)
+    heard = asserted(answer.thinking)
+    expected = sum(name in heard for name in good.report.findings) / 3 if named == node else 0.0
     assert REWARDS["consistency"](answer, TRUTH, CONTEXT) == expected
 
 
@@ -249,6 +254,27 @@ def test_readers_who_differ_are_matched_best_by_their_own_weights():
     assert all(differential_score(listing(*other), readers, TREE) < honest for other in others)
 
 
+def test_a_right_entry_earns_its_readers_weight():
+    readers = Truth((MELANOMA, NEVUS), None, differential=((MELANOMA, 0.9), (NEVUS, 0.1)))
+    ranked = [
+        REWARDS["ranked_hit"](listing(*entries), readers, CONTEXT)
+        for entries in (
+            ((MELANOMA, 0.6), (NEVUS, 0.4)),
+            ((NEVUS, 0.6), (MELANOMA, 0.4)),
+            ((NEVUS, 0.6),),
+            ((SIBLING, 0.6),),
+        )
+    ]
+    assert ranked == pytest.approx([1.0, 1 / math.log2(3), 0.1 / 0.9, 0.0])
+
+
+def test_a_condition_that_is_not_the_diagnosis_s_is_not_paid():
+    assert REWARDS["condition_safety"](said(MELANOMA), TRUTH, CONTEXT) == 1
+    assert REWARDS["condition_safety"](said(NEVUS, Bucket.BENIGN), TRUTH, CONTEXT) == 0
+    assert REWARDS["condition_safety"](said(NEVUS, Bucket.INDETERMINATE), TRUTH, CONTEXT) == 0
+    assert REWARDS["condition_safety"](said("neoplasm", Bucket.INDETERMINATE), TRUTH, CONTEXT) == 0.6
+
+
 def test_a_missed_malignancy_costs_most():
     worst = max((cost, truth, said) for truth, row in COST.items() for said, cost in row.items())
     assert COST[Bucket.MALIGNANT][Bucket.BENIGN] == worst[0]
@@ -265,6 +291,51 @@ def test_morphology_is_paid_only_on_the_right_branch():
     assert REWARDS["gated_findings"](wrong, known, CONTEXT) == 0
 
 
+def test_a_coarse_truth_does_not_open_the_gate_for_another_risk():
+    known = Truth(("neoplasm/malignant",), Bucket.MALIGNANT, findings=("papule", "brown colour"))
+    assert REWARDS["gated_findings"](said(MELANOMA), known, CONTEXT) == 1
+    assert REWARDS["gated_findings"](said(NEVUS, Bucket.BENIGN), known, CONTEXT) == 0
+
+
+def seen(*findings: str) -> Answer:
+    good = said(MELANOMA)
+    return Answer(good.thinking, good.report.model_copy(update={"findings": findings}))
+
+
+@pytest.mark.parametrize(
+    ("findings", "f1", "fields"),
+    [
+        (("plaque", "red colour"), 1.0, 1.0),
+        (("plaque", "red colour", "milia-like cysts"), 1.0, 1.0),  # this annotation has no word for it
+        (("plaque", "red colour", "ulcer"), 0.8, 1.0),  # absent; a field that the annotation leaves empty
+        (("plaque", "red colour", "patch"), 0.8, 0.75),
+        (("plaque", "plaque"), 0.0, 0.0),
+        ((), 0.0, 0.0),
+    ],
+)
+def test_signs_that_an_annotation_cannot_express_are_left_out(findings: tuple[str, ...], f1: float, fields: float):
+    known = Truth((MELANOMA,), None, findings=("plaque", "red colour", "itch"), absent=("ulcer", "patch"))
+    told = Truth((MELANOMA,), None, findings=("plaque", "red colour"), absent=("ulcer", "patch"))
+    assert REWARDS["findings"](seen(*findings), told, CONTEXT) == pytest.approx(f1)
+    assert REWARDS["description"](seen(*findings), known, CONTEXT) == pytest.approx(fields)
+
+
+@pytest.mark.parametrize(
+    ("findings", "expected"),
+    [
+        (("irregular network", "irregular dots"), 1.0),
+        (("irregular network",), 0.9),
+        (("irregular network", "regular network", "irregular dots"), 0.8),  # two values of a major criterion
+        (("irregular dots", "plaque"), 0.8),
+        ((), 0.7),  # five criteria are absent, two of them major
+    ],
+)
+def test_a_checklist_is_compared_criterion_by_criterion(findings: tuple[str, ...], expected: float):
+    true = ("irregular network", "irregular dots")
+    known = Truth((MELANOMA,), None, findings=true, absent=tuple(name for name in CRITERION_OF if name not in true))
+    assert REWARDS["findings"](seen(*findings), known, CONTEXT) == pytest.approx(expected)
+
+
 def test_weights_of_ones_own():
     assert weights("skin_r1", {"condition": 0, "findings": 0.5}) == {
         "format": 1.0,
@@ -273,7 +344,7 @@ def test_weights_of_ones_own():
         "findings": 0.5,
     }
     functions, numbers = reward_functions("skin_r1", CONTEXT, {f"{__name__}.own_reward": 2.0})
-    assert functions[-1].__name__ == "own_reward"
+    assert functions[-1].__name__ == f"{__name__}.own_reward"
     assert numbers[-1] == 2.0
 
 
@@ -283,14 +354,19 @@ def own_reward(answer: Answer | None, truth: Truth, context: Context) -> float:
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("nope", "unknown reward"), ("no.such.module", "cannot import"), ("skinr1.rewards.nope", "no function")],
+    [
+        ("nope", "unknown reward"),
+        ("no.such.module", "cannot import"),
+        (".no.module", "cannot import"),
+        ("skinr1.rewards.nope", "no function"),
+    ],
 )
 def test_an_unknown_reward_is_one_line(name: str, message: str):
     with pytest.raises(UserError, match=message):
         reward_functions("safe", CONTEXT, {name: 1.0})
 
 
-@pytest.mark.parametrize("weight", ["1", True, None])
+@pytest.mark.parametrize("weight", ["1", True, None, float("nan"), float("inf")])
 def test_a_weight_is_a_number(weight: Any):
     with pytest.raises(UserError, match="no number"):
         weights("safe", {"format": weight})
