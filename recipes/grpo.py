@@ -34,11 +34,16 @@ class Arguments:
     dtype: str = field(default="bfloat16", metadata={"help": "dtype of the base weights."})
 
 
-def changes(rewards: dict[str, Any] | str | None) -> dict[str, Any]:
-    """Raises UserError when ``rewards`` is no mapping."""
+def changes(rewards: dict[str, Any] | str | None, preset: str) -> dict[str, Any]:
+    """What is laid over the preset; repetition is always told, if only as a metric: an alarm reads it.
+
+    Raises:
+        UserError: ``rewards`` is no mapping.
+    """
     if isinstance(rewards, str):
         raise UserError("rewards is no mapping", rewards, "Write `name: weight` lines in YAML.")
-    return rewards or {}
+    told = {} if "variety" in PRESETS.get(preset, {}) else {"variety": 0.0}
+    return {**told, **(rewards or {})}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -56,7 +61,9 @@ def main(argv: list[str] | None = None) -> None:
         model = vlm.add_lora(model, lora)
     passages = Knowledge.load(script.knowledge).passages if script.knowledge else {}
     context = Context(taxonomy, {name: passage.diagnoses for name, passage in passages.items()})
-    functions, args.reward_weights = reward_functions(script.reward_preset, context, changes(script.rewards))
+    functions, args.reward_weights = reward_functions(
+        script.reward_preset, context, changes(script.rewards, script.reward_preset)
+    )
     weighted = dict(zip((function.__name__ for function in functions), args.reward_weights, strict=True))
     if weighted.get("citations") and not passages and args.process_index == 0:
         print("reward citations: no --knowledge is given, so no citation can be right and all answers earn 0 for it")

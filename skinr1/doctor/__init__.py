@@ -58,13 +58,15 @@ def recipe_plan(path: Path) -> tuple[str, dict[str, Any]]:
         prompts = max(1, rows // recipe.get("num_generations", 8))
         tokens = prompts * recipe.get("max_prompt_tokens", 2048) + rows * recipe["max_completion_length"]
     else:
-        tokens = rows * recipe.get("max_row_tokens", 4096)
-    share = recipe.get("vllm_gpu_memory_utilization", 0.3) if recipe.get("vllm_mode") == "colocate" else 0.0
+        tokens = rows * recipe.get("max_row_tokens", 2048)
+    colocated = recipe.get("vllm_mode", "colocate") == "colocate"
+    share = recipe.get("vllm_gpu_memory_utilization", 0.3) if colocated else 0.0
     return _base(path.parent, str(recipe["model"])), {
         "tokens": tokens,
         "rank": recipe.get("lora_rank", 64),
         "checkpointing": bool(recipe.get("gradient_checkpointing", True)),
         "rollout_share": share if recipe.get("use_vllm") else 0.0,
+        "reference": bool(recipe.get("beta", 0.0)),
     }
 
 
@@ -87,16 +89,20 @@ def _base(recipes: Path, model: str) -> str:
 
 
 def check_recipe(args: Arguments, path: Path) -> dict[str, float]:
-    """GiB of one GPU by what takes them, the GPU's own as ``of``. Raises UserError for an unknown model or GPU."""
-    from skinr1.doctor.estimates import GPUS, Plan, memory
+    """GiB of one GPU by what takes them, the GPU's own as ``of``, and whether it ``fits``.
+
+    Raises:
+        UserError: an unknown model or GPU.
+    """
+    from skinr1.doctor.estimates import GPUS, Plan, fits, memory
     from skinr1.doctor.models import model
 
     if args.gpus < 1 or args.zero not in (0, 2, 3):
         raise UserError("gpus is under 1, or zero not 0, 2 or 3", f"{args.gpus}, {args.zero}", "Correct them.")
-    named, plan = recipe_plan(path)
-    made = model(args.model or named)
-    found = memory(made, Plan(args.gpus, zero=args.zero, offload=args.offload, **plan), GPUS[args.gpu])
-    return {**found, "of": GPUS[args.gpu].memory_gib}
+    named, what = recipe_plan(path)
+    made, gpu = model(args.model or named), GPUS[args.gpu]
+    plan = Plan(args.gpus, zero=args.zero, offload=args.offload, **what)
+    return {**memory(made, plan, gpu), "of": gpu.memory_gib, "fits": fits(made, plan, gpu)}
 
 
 def _parity(folder: Path) -> list[Finding]:
@@ -143,11 +149,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     table = Table("takes memory", "GiB", title=f"{args.recipe.name} on one of {args.gpus} {args.gpu}, an estimate")
     for name, value in memory.items():
-        if name != "of":
+        if name not in ("of", "fits"):
             table.add_row(name, f"{value:.1f}", style="bold" if name == "total" else None)
     console.print(table)
-    fits = memory["total"] <= memory["of"]
-    console.print(f"{'fits' if fits else 'does not fit'} into {memory['of']:.0f} GiB")
+    console.print(f"{'fits' if memory['fits'] else 'does not fit'} into {memory['of']:.0f} GiB")
+    if not memory["fits"] and memory["total"] <= memory["of"]:
+        console.print("vLLM's share does not hold the weights: raise vllm_gpu_memory_utilization")
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, field
 
-from skinr1.doctor.estimates import GPUS, Plan, Speed, memory, rollout_hours, update_flops, update_hours
+from skinr1.doctor.estimates import GPUS, Plan, Speed, fits, hours, memory, rollout_hours, scoring_flops, update_flops
 from skinr1.doctor.models import Model, model, names
 
 COUNTS = (1, 2, 4, 8)
 SHARE = 0.35  # of the GPU that vLLM takes in our GRPO recipes
+PASSES = 2  # over the answers before an update: old policy (vLLM's correction) and reference (beta above 0)
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class Cost:
-    """One line of the page. ``flops`` are those of the updates; ``hours`` include rollouts."""
+    """One line of the page. ``flops`` are those of updates and of scoring before them; ``hours`` include rollouts."""
 
     model: str
     stage: str
@@ -68,13 +69,23 @@ def _of(made: Model, gpus: int, gpu: str, work: Workload) -> list[Cost]:
     rollouts = rollout_hours(
         made, work.prompts, work.prompt_tokens, work.answers, work.answer_tokens, grpo, kind, work.speed
     )
-    found = []
-    for stage, plan, tokens, more in (("SFT", sft, work.sft_tokens, 0.0), ("GRPO", grpo, work.grpo_tokens, rollouts)):
-        need = memory(made, plan, kind)["total"]
-        hours = update_hours(made, tokens, plan, kind, work.speed) + more
-        flops = update_flops(made, tokens, plan.rank)
-        found.append(Cost(made.name, stage, gpus, tokens, flops, need, need <= kind.memory_gib, hours))
-    return found
+    steps = {
+        "SFT": (sft, work.sft_tokens, work.rows * work.epochs * update_flops(made, work.row_tokens, work.rank), 0.0),
+        "GRPO": (grpo, work.grpo_tokens, work.prompts * _step_flops(made, work), rollouts),
+    }
+    return [
+        Cost(
+            *(made.name, stage, gpus, tokens, flops, memory(made, plan, kind)["total"], fits(made, plan, kind)),
+            hours(flops, gpus, kind, work.speed) + more,
+        )
+        for stage, (plan, tokens, flops, more) in steps.items()
+    ]
+
+
+def _step_flops(made: Model, work: Workload) -> float:
+    """Of one prompt with its answers."""
+    tokens = work.group_tokens
+    return update_flops(made, tokens, work.rank) + scoring_flops(made, tokens, PASSES)
 
 
 def markdown(gpu: str, work: Workload) -> str:
@@ -88,11 +99,12 @@ def markdown(gpu: str, work: Workload) -> str:
         f"- SFT: {work.rows:,} rows of {work.row_tokens:,} tokens, {work.epochs} epochs.",
         f"- GRPO: {work.prompts:,} prompts of {work.prompt_tokens} tokens, {work.answers} answers of",
         f"  {work.answer_tokens} tokens each; vLLM on the same GPUs has {SHARE:.0%} of their memory.",
+        f"- FLOPs: of the updates and, for GRPO, of {PASSES} passes of scoring before. The hours include rollouts.",
         f"- LoRA of rank {work.rank}, ZeRO-2, gradient checkpointing, answers behind one copy of their prompt.",
         f"- Assumed shares of peak: updates {work.speed.training:.0%}, prefill {work.speed.prefill:.0%}, decoding",
         f"  {work.speed.decoding:.0%} of the memory's bandwidth. Loading, saving and evaluation are not in the hours.",
         "",
-        f"| model | stage | GPUs ({gpu}) | tokens | FLOPs of the updates | GiB a GPU | fits | hours |",
+        f"| model | stage | GPUs ({gpu}) | tokens | FLOPs | GiB a GPU | fits | hours |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for cost in costs(gpu, work):

@@ -42,6 +42,7 @@ class Plan:
         tokens: of one process's rows in a forward pass, images included.
         zero: DeepSpeed's stage, 0, 2 or 3; with ``offload`` the optimizer's states lie in the host's memory.
         rollout_share: of the GPU's memory that vLLM takes on the same GPU; 0 without.
+        reference: whether a second model is kept beside one that is trained whole (GRPO with beta above 0).
     """
 
     gpus: int
@@ -51,13 +52,15 @@ class Plan:
     offload: bool = False
     checkpointing: bool = True
     rollout_share: float = 0.0
+    reference: bool = False
 
 
 def memory(model: Model, plan: Plan, gpu: Gpu) -> dict[str, float]:
     """GiB of one GPU, by what takes them, with ``total``."""
     trained = model.trainable(plan.rank)
     parts = plan.gpus if plan.zero >= 2 else 1
-    weights = 2 * model.parameters + (2 * trained if plan.rank else 0)
+    copies = 2 if plan.reference and not plan.rank else 1  # with an adapter the reference is the base below another
+    weights = 2 * model.parameters * copies + (2 * trained if plan.rank else 0)
     kept = plan.tokens * model.hidden * (2 * model.layers + ACTIVATION)  # inputs of the layers, and one layer anew
     whole = plan.tokens * model.hidden * ACTIVATION * model.layers
     found = {
@@ -72,13 +75,31 @@ def memory(model: Model, plan: Plan, gpu: Gpu) -> dict[str, float]:
 
 
 def update_flops(model: Model, tokens: int, rank: int, checkpointing: bool = True) -> float:
-    """Operations of a forward and backward pass over ``tokens``.
+    """Operations of a forward and backward pass over one row of ``tokens``.
 
-    Forward 2 a parameter, backward to the inputs 2, gradients of trained parameters 2; recomputation a forward more.
+    Forward 2 a parameter, backward to the inputs 2, gradients of trained parameters 2; recomputation a forward more;
+    attention as in :func:`attention_flops`, twice that backward.
     """
     forward = 2.0 * model.parameters * tokens
     gradients = 2.0 * model.trainable(rank) * tokens
-    return forward * (2 + checkpointing) + gradients
+    return forward * (2 + checkpointing) + gradients + attention_flops(model, tokens) * (3 + checkpointing)
+
+
+def fits(model: Model, plan: Plan, gpu: Gpu) -> bool:
+    """Whether a GPU holds all of it, and vLLM's share holds the weights and a gigabyte for keys and values."""
+    holds = not plan.rollout_share or plan.rollout_share * gpu.memory_gib >= 2 * model.parameters / GIB + 1
+    return holds and memory(model, plan, gpu)["total"] <= gpu.memory_gib
+
+
+def attention_flops(model: Model, tokens: int) -> float:
+    """Operations of attention in a forward pass over one row: 4 a layer, hidden unit and pair of tokens that see each
+    other, half of them (Korthikanti et al., appendix A)."""
+    return 2.0 * model.layers * model.hidden * tokens**2
+
+
+def scoring_flops(model: Model, tokens: int, passes: int) -> float:
+    """Operations of ``passes`` forward passes over a row: old policy and reference of GRPO."""
+    return passes * (2.0 * model.parameters * tokens + attention_flops(model, tokens))
 
 
 @dataclass(frozen=True)
@@ -90,10 +111,9 @@ class Speed:
     decoding: float = 0.5
 
 
-def update_hours(model: Model, tokens: float, plan: Plan, gpu: Gpu, speed: Speed) -> float:
-    """Hours of updates over ``tokens`` in all."""
-    operations = update_flops(model, 1, plan.rank, plan.checkpointing) * tokens
-    return operations / (plan.gpus * gpu.flops * speed.training) / 3600
+def hours(flops: float, gpus: int, gpu: Gpu, speed: Speed) -> float:
+    """Hours of so many operations of training."""
+    return flops / (gpus * gpu.flops * speed.training) / 3600
 
 
 def rollout_hours(

@@ -20,7 +20,7 @@ from skinr1.doctor.versions import Finding
 from skinr1.errors import UserError
 from skinr1.serving.pixels import pixel_budget, saved_budget
 from skinr1.serving.process import ServeConfig, environment
-from skinr1.training.grpo import collapse_pads
+from skinr1.training.vllm_rollouts import collapse_pads
 
 # (height, width): square, oblong both ways, smaller than a visual token, larger than any budget, odd numbers
 SIZES = ((112, 112), (56, 84), (140, 56), (28, 28), (100, 100), (99, 301), (33, 57), (1200, 900))

@@ -42,10 +42,11 @@ class Rule:
     remedy: str
 
 
+RATIO = "Lower steps_per_generation and learning_rate; see also vllm_importance_sampling_correction."
 RULES = (
     Rule(
         "groups without difference",
-        "frac_reward_zero_std",
+        "groups_without_difference",
         True,
         lambda _: 0.8,
         "All answers to most prompts earn the same, so nothing is learnt: raise temperature or num_generations, or "
@@ -92,8 +93,9 @@ RULES = (
         "sampling/importance_sampling_ratio/mean",
         False,
         lambda _: 0.8,
-        "Lower steps_per_generation and learning_rate; see also vllm_importance_sampling_correction.",
+        RATIO,
     ),
+    Rule("importance ratio drifts upwards", "sampling/importance_sampling_ratio/mean", True, lambda _: 1.25, RATIO),
     Rule(
         "text repeats itself",
         "rewards/variety/mean",

@@ -1,22 +1,23 @@
 """GRPO: TRL's trainer in a few small overrides.
 
-Three mend faults that were confirmed by running them:
-1. vLLM rollouts: TRL sends prompts whose image placeholder is already expanded, and vLLM expands it again.
+Four mend faults that were confirmed by running them:
+1. Rollouts in vLLM: see :mod:`skinr1.training.vllm_rollouts`.
 2. Sampling: a model that writes an image-pad token crashes the next forward pass.
-3. Resume: with a continued adapter and beta > 0 the checkpoint's policy adapter is not loaded back.
-A fourth weighs advantages by skin tone or by source (:mod:`skinr1.training.group_weights`).
+3. Resume: with a continued adapter and beta > 0 the checkpoint's policy adapter is not loaded back, and in each process
+   that starts, whatever its epoch, prompts come in the order of the first.
+4. Dropout: old policy, policy and reference would each draw a mask of their own for the same tokens.
+A fifth weighs advantages by skin tone or by source (:mod:`skinr1.training.group_weights`).
 Two are faster with the same numbers: the completions of a prompt are scored behind one copy of it
 (:mod:`skinr1.training.shared_prefix`), and sampled from one prefill of it (:mod:`skinr1.training.rollouts`).
 """
 
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import skinr1.torchvision_shim  # noqa: F401  (peft and processors import torchvision)
 from skinr1.errors import UserError
-from skinr1.training import rollouts, shared_prefix
+from skinr1.training import rollouts, shared_prefix, vllm_rollouts
 from skinr1.training.group_weights import GroupWeights, group_of, shares
 from skinr1.training.timing import StepTimes
 from skinr1.weights import ADAPTER_CONFIG
@@ -27,6 +28,7 @@ from peft import PeftModel, set_peft_model_state_dict  # isort: skip
 from peft.utils import load_peft_weights  # isort: skip
 from transformers import ProcessorMixin  # isort: skip
 from trl import GRPOConfig, GRPOTrainer  # isort: skip
+from trl.trainer.utils import RepeatSampler  # isort: skip
 
 
 @dataclass
@@ -45,12 +47,18 @@ class GrpoConfig(GRPOConfig):
     )
     group_rate: float = field(default=0.1, metadata={"help": "Step of group DRO; 0: equal weight a group."})
     group_floor: float = field(default=0.2, metadata={"help": "Least weight of a group, as a share of equal weight."})
+    disable_dropout: bool = field(
+        default=True, metadata={"help": "No dropout in policy and reference: the same tokens, the same probability."}
+    )
     disable_tqdm: bool | None = field(default=True, metadata={"help": "The stage has its own progress bar."})
 
 
-def collapse_pads(ids: list[int], pad_id: int) -> list[int]:
-    """Each run of image pads becomes one pad: the form vLLM expands by itself."""
-    return [token for token, run in groupby(ids) for _ in range(1 if token == pad_id else len(list(run)))]
+class EpochSampler(RepeatSampler):
+    """TRL's sampler, whose order depends on seed and epoch alone, and so is the same after a resumption."""
+
+    def set_epoch(self, epoch: int) -> None:
+        if self.shuffle:
+            self.generator.manual_seed(self.seed + epoch)
 
 
 def forbidden_tokens(processor: ProcessorMixin) -> list[int]:
@@ -62,9 +70,26 @@ def forbidden_tokens(processor: ProcessorMixin) -> list[int]:
     )
 
 
+def barring(tokens: list[int], use_vllm: bool) -> dict[str, Any]:
+    """The sampling option that no answer may hold these tokens: vLLM's, with keys of its own type, or transformers'."""
+    return {"logit_bias": dict.fromkeys(tokens, -100.0)} if use_vllm else {"suppress_tokens": tokens}
+
+
 def _is_marker(tokenizer: Any, token: int) -> bool:
     text = tokenizer.added_tokens_decoder[token].content
     return text.startswith("<|") and text.endswith("|>")
+
+
+def _check_window(args: GrpoConfig) -> None:
+    """Raises UserError where checkpoints would fall between the updates of one generation, which they do not hold."""
+    window = args.steps_per_generation * args.num_iterations
+    if args.save_strategy == "steps" and (args.save_steps * args.gradient_accumulation_steps) % window:
+        steps = -(-window // args.gradient_accumulation_steps)
+        raise UserError(
+            f"save_steps {args.save_steps:g} cuts through updates that share their completions",
+            "a resumed run would sample them anew",
+            f"Give a multiple of {steps} (steps_per_generation x num_iterations / gradient_accumulation_steps).",
+        )
 
 
 class SkinGRPOTrainer(GRPOTrainer):
@@ -72,13 +97,11 @@ class SkinGRPOTrainer(GRPOTrainer):
 
     def __init__(self, model: Any, *, args: GrpoConfig, processing_class: ProcessorMixin, **kwargs: Any):
         forbidden = forbidden_tokens(processing_class)
-        extra = (
-            {"logit_bias": {str(token): -100.0 for token in forbidden}}
-            if args.use_vllm
-            else {"suppress_tokens": forbidden}
-        )
-        args.generation_kwargs = {**extra, **(args.generation_kwargs or {})}
+        args.generation_kwargs = {**barring(forbidden, args.use_vllm), **(args.generation_kwargs or {})}
+        _check_window(args)
         super().__init__(model=model, args=args, processing_class=processing_class, **kwargs)
+        if self.use_vllm and self._image_pad_token_id is not None:
+            vllm_rollouts.mend(self.vllm_generation, self._image_pad_token_id)
         self.times = StepTimes()
         if args.shared_prefix and not args.use_vllm:
             self.model.generate = rollouts.share_prompts(self.model, merge=not (args.bf16 or args.fp16))
@@ -87,18 +110,26 @@ class SkinGRPOTrainer(GRPOTrainer):
             share = shares(self.train_dataset.select_columns(args.group_columns), args.group_columns)
             self.groups = GroupWeights(share, args.group_rate, args.group_floor)
 
+    def _get_train_sampler(self, dataset: Any = None) -> EpochSampler:
+        made = super()._get_train_sampler(dataset)
+        counts = (made.mini_repeat_count, made.batch_size, made.repeat_count)
+        return EpochSampler(made.data_source, *counts, made.shuffle, made.seed)
+
     def _generate_single_turn(self, prompt_ids: Any, *args: Any, **kwargs: Any) -> Any:
-        if self.use_vllm and self._image_pad_token_id is not None:
-            prompt_ids = [collapse_pads(ids, self._image_pad_token_id) for ids in prompt_ids]
         with self.times.measure("rollout"):
             return super()._generate_single_turn(prompt_ids, *args, **kwargs)
 
     def _calculate_rewards(self, inputs: Any, *args: Any) -> torch.Tensor:
         with self.times.measure("reward"):
             rewards = super()._calculate_rewards(inputs, *args)  # [samples of all processes, functions]
-        if self.groups and self.model.training:
+        if not self.model.training:
+            return rewards
+        totals = (rewards * self.reward_weights.to(rewards.device)).nansum(dim=1)  # NaN: as TRL, not judged
+        # TRL's frac_reward_zero_std looks at the whole batch where rewards are scaled by it
+        same = totals.view(-1, self.num_generations).std(dim=1) < 1e-6
+        self._metrics["train"]["groups_without_difference"].append(same.float().mean().item())
+        if self.groups:
             groups = gather_object([group_of(row, self.args.group_columns) for row in inputs])
-            totals = (rewards * self.reward_weights.to(rewards.device)).nansum(dim=1)  # NaN: as TRL, not judged
             self.groups.observe(groups, totals.tolist(), float(self.reward_weights.clamp(min=0).sum()))
             for group, weight in self.groups.weights.items():
                 self._metrics["train"][f"group_weight/{group}"].append(weight)
@@ -116,6 +147,8 @@ class SkinGRPOTrainer(GRPOTrainer):
         """The parent's, with its seconds by part as metrics ``time/rollout``, ``reward``, ``score`` and ``update``."""
         with self.times.measure("step"):
             loss = super().training_step(*args, **kwargs)
+        if not self.accelerator.sync_gradients:  # a step has several of these where gradients are accumulated
+            return loss
         for part, seconds in self.times.split().items():
             self._metrics["train"][f"time/{part}"].append(seconds)
         return loss
@@ -165,10 +198,13 @@ class SkinGRPOTrainer(GRPOTrainer):
             self.groups.save(Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}")
         super()._save_checkpoint(model, trial)
 
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if self.groups and checkpoint:  # here: DeepSpeed's checkpoints do not pass _load_from_checkpoint
+            self.groups.load(Path(checkpoint))
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
-        if self.groups:
-            self.groups.load(Path(resume_from_checkpoint))
         policy = self.accelerator.unwrap_model(self.model if model is None else model)
         if isinstance(policy, PeftModel) and (Path(resume_from_checkpoint) / ADAPTER_CONFIG).is_file():
             # transformers looks only into sub-folders once there is one ("ref"), and leaves the root adapter out

@@ -21,8 +21,12 @@ from skinr1.stage import MANIFEST, file_hash, read_manifest, write_atomic, write
 from skinr1.training.stopping import StopOnTerm
 
 CONFIG = "run_config.json"
-# Where a run is, how it is shown and how long it goes on may change between attempts; what it computes may not.
-_FREE_KEYS = ("resume_from_checkpoint", "logging_", "report_to", "log_", "disable_tqdm", "dataloader_num", "local_rank")
+# Where a run is, how it is shown and saved, and where vLLM is may change between attempts; what it computes may not.
+# How long it goes on decides the learning rate, and so what it computes.
+_FREE_KEYS = (
+    *("output_dir", "resume_from_checkpoint", "save_", "logging_", "report_to", "log_", "disable_tqdm", "run_name"),
+    *("dataloader_num", "local_rank", "vllm_server_", "vllm_group_port", "vllm_gpu_memory_utilization"),
+)
 
 
 def launch(main: Callable[[], None]) -> None:
@@ -68,7 +72,8 @@ def claim(args: TrainingArguments, settings: Mapping[str, Any]) -> None:
     recorded = output / CONFIG
     compared = {key: value for key, value in sorted(settings.items()) if not key.startswith(_FREE_KEYS)}
     compared["world_size"] = args.world_size
-    places = {key: value for key, value in compared.items() if isinstance(value, Path) or (value and key == "model")}
+    named = {key: value for key, value in compared.items() if isinstance(value, Path) or key in ("model", "deepspeed")}
+    places = {key: value for key, value in named.items() if value}
     compared |= {f"content of {key}": found for key, place in places.items() if (found := _content(Path(place)))}
     text = json.dumps(compared, indent=2, sort_keys=True, default=str) + "\n"
     if recorded.exists():

@@ -11,7 +11,7 @@ from skinr1.training.alarms import FILE, RULES, WINDOW, AlarmsCallback, alarms
 from skinr1.training.callbacks import MetricsCallback
 
 QUIET = {
-    "frac_reward_zero_std": 0.2,
+    "groups_without_difference": 0.2,
     "entropy": 0.1,
     "completions/mean_length": 100.0,
     "completions/clipped_ratio": 0.02,
@@ -22,7 +22,7 @@ QUIET = {
     "kl": 0.05,
 }
 BAD = {
-    "frac_reward_zero_std": 0.9,
+    "groups_without_difference": 0.9,
     "entropy": 0.005,
     "completions/mean_length": 30.0,
     "completions/clipped_ratio": 0.5,
@@ -40,9 +40,10 @@ def test_a_quiet_run_raises_none():
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_each_alarm_alone(rule):
-    logs = [QUIET] * WINDOW + [{**QUIET, rule.metric: BAD[rule.metric]}] * WINDOW
+    bad = 2.0 if rule.name.endswith("upwards") else BAD[rule.metric]
+    logs = [QUIET] * WINDOW + [{**QUIET, rule.metric: bad}] * WINDOW
     (alarm,) = alarms(logs)
-    assert (alarm.name, alarm.value) == (rule.name, pytest.approx(BAD[rule.metric]))
+    assert (alarm.name, alarm.value) == (rule.name, pytest.approx(bad))
     assert alarm.remedy.endswith(".")
 
 

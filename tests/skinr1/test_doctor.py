@@ -7,7 +7,21 @@ import pytest
 
 from skinr1 import doctor
 from skinr1.doctor.costs import Workload, costs, markdown
-from skinr1.doctor.estimates import ACTIVATION, GIB, GPUS, RESERVE, Plan, Speed, memory, rollout_hours, update_flops
+from skinr1.doctor.estimates import (
+    ACTIVATION,
+    GIB,
+    GPUS,
+    RESERVE,
+    Gpu,
+    Plan,
+    Speed,
+    fits,
+    hours,
+    memory,
+    rollout_hours,
+    scoring_flops,
+    update_flops,
+)
 from skinr1.doctor.models import Model, model, names
 from skinr1.errors import UserError
 
@@ -69,10 +83,31 @@ def test_what_saves_memory_saves_it():
 
 
 def test_operations_by_hand():
-    parameters = SMALL.parameters
-    assert update_flops(SMALL, 10, rank=0, checkpointing=False) == 6 * parameters * 10
-    assert update_flops(SMALL, 10, rank=0, checkpointing=True) == 8 * parameters * 10
-    assert update_flops(SMALL, 10, rank=1) == 6 * parameters * 10 + 2 * 10_000 * 10
+    """A row of 10 tokens, whose 10 x 10 pairs see each other in one direction."""
+    parameters, attention = SMALL.parameters, 4 * 10 * 100 * (10 * 10 / 2)
+    assert update_flops(SMALL, 10, rank=0, checkpointing=False) == 6 * parameters * 10 + 3 * attention
+    assert update_flops(SMALL, 10, rank=0, checkpointing=True) == 8 * parameters * 10 + 4 * attention
+    assert update_flops(SMALL, 10, rank=1) == 6 * parameters * 10 + 2 * 10_000 * 10 + 4 * attention
+    assert scoring_flops(SMALL, 10, 2) == 2 * (2 * parameters * 10 + attention)
+    assert hours(7.2e12, 2, Gpu(1, 1e9, 1), Speed(training=0.5)) == 2
+
+
+def test_vllm_must_hold_the_weights_in_its_share():
+    """15.4 GiB of the 7B do not go into 35 % of 40 GiB, though all together would fit."""
+    made, plan = model("Qwen/Qwen2.5-VL-7B-Instruct"), Plan(8, 64, 3800, rollout_share=0.35)
+    assert memory(made, plan, GPUS["a100-40"])["total"] <= 40
+    assert not fits(made, plan, GPUS["a100-40"])
+    assert fits(made, plan, GPUS["h100-80"])
+
+
+def test_a_model_trained_whole_needs_its_reference_beside_it():
+    size = SMALL.parameters / GIB
+    for rank, more in ((0, 2 * size), (8, 0.0)):
+        with_it, without = (
+            memory(SMALL, Plan(1, rank, 10, reference=reference), GPUS["h100-80"])["weights"]
+            for reference in (True, False)
+        )
+        assert with_it - without == pytest.approx(more)
 
 
 def test_rollouts_by_hand():

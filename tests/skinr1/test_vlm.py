@@ -1,6 +1,5 @@
 """Loading, adapters, merging: on small models of both real families."""
 
-import itertools
 import json
 import pickle
 import shutil
@@ -16,7 +15,7 @@ from PIL import Image
 from skinr1 import prompts, tiny, vlm
 from skinr1.errors import UserError
 from skinr1.serving.pixels import saved_budget
-from skinr1.training.grpo import collapse_pads, forbidden_tokens
+from skinr1.training.grpo import forbidden_tokens
 from tests.recipes import runs
 
 from peft import LoraConfig, PeftModel, get_peft_model  # isort: skip
@@ -151,14 +150,6 @@ def test_no_answer_may_hold_an_image_token(base: Path):
 def test_a_folder_without_processor_is_refused(tmp_path: Path):
     with pytest.raises(UserError, match="no processor here"):
         vlm.load_processor(tmp_path)
-
-
-@given(ids=st.lists(st.integers(0, 3)))
-def test_runs_of_pads_collapse_to_one(ids: list[int]):
-    collapsed = collapse_pads(ids, 0)
-    assert [token for token in collapsed if token] == [token for token in ids if token]
-    assert (0, 0) not in itertools.pairwise(collapsed)
-    assert (0 in collapsed) == (0 in ids)
 
 
 @given(text=st.text())
