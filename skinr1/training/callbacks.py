@@ -45,6 +45,24 @@ class MetricsCallback(TrainerCallback):
                 handle.write(canonical_json({"step": state.global_step, **numbers}) + "\n")
 
 
+class EpochCallback(TrainerCallback):
+    """Tells the sampler its epoch: accelerate does not reach it in a resumed epoch of several processes."""
+
+    def on_epoch_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        train_dataloader: Any = None,
+        **_: Any,
+    ) -> None:
+        batches = train_dataloader.batch_sampler
+        while hasattr(batches, "batch_sampler"):  # a process's share of another's
+            batches = batches.batch_sampler
+        if hasattr(batches.sampler, "set_epoch"):
+            batches.sampler.set_epoch(int(state.epoch or 0))
+
+
 class ProgressCallback(TrainerCallback):
     """One bar for the run: name, step, time left, and the metric that matters."""
 

@@ -18,6 +18,7 @@ from transformers import PrinterCallback, ProcessorMixin, Trainer, TrainingArgum
 from skinr1 import config
 from skinr1.errors import UserError
 from skinr1.stage import MANIFEST, file_hash, read_manifest, write_atomic, write_manifest
+from skinr1.training.callbacks import EpochCallback
 from skinr1.training.stopping import StopOnTerm
 
 CONFIG = "run_config.json"
@@ -137,6 +138,7 @@ def train_and_save(
     trainer.accelerator.wait_for_everyone()
     stopping = StopOnTerm()
     trainer.add_callback(stopping)
+    trainer.add_callback(EpochCallback())
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if stopping.stopped:
         if trainer.is_world_process_zero():

@@ -88,8 +88,8 @@ def torchrun(script: str, processes: int, *options: object) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """The recipe's: one thread a process, and this tree's modules."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    """The recipe's: one thread a process, this tree's modules, and a reward of a user's own."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parent}"}
 
 
 def launch(script: str, *options: object, processes: int = 1) -> str:

@@ -1,6 +1,8 @@
 """The recipes under the real torchrun, TRL, PEFT and DeepSpeed, on an untrained model."""
 
+import json
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -58,7 +60,11 @@ def test_two_processes_under_deepspeed(inputs: Path, sft: Path, tmp_path: Path, 
     if recipe == "sft":
         run_sft(inputs, tmp_path / "run", *deepspeed, processes=2)
     else:
-        run_grpo(inputs, sft, tmp_path / "run", "--beta", 0.04, *deepspeed, processes=2)
+        both = ("--beta", 0.04, *MOVING, *deepspeed)
+        run_grpo(inputs, sft, tmp_path / "run", *both, processes=2)
+        run_grpo(inputs, sft, tmp_path / "stock", *both, "--shared_prefix", "false", processes=2)
+        ours, stock = (course(tmp_path / name, ("loss", "kl", "entropy")) for name in ("run", "stock"))
+        assert [pytest.approx(row, abs=1e-4) for row in stock] == ours and ours[1][2] > 0
     assert (tmp_path / "run" / "adapter_model.safetensors").is_file()
     assert max(row["step"] for row in runs.metrics(tmp_path / "run")) == 2
 
@@ -73,8 +79,11 @@ def test_both_families_train(inputs: Path, tmp_path: Path, family: str):
 
 @pytest.mark.slow
 def test_grpo_starts_at_the_sft_policy(inputs: Path, sft: Path, tmp_path: Path):
-    """The reference policy is the SFT model: no divergence before the first update."""
-    run_grpo(inputs, sft, tmp_path / "run", "--beta", 0.04, *MOVING)
+    """The reference policy is the SFT model, whose dropout ended with SFT: no divergence before the first update."""
+    model = shutil.copytree(sft, tmp_path / "sft")
+    adapter = json.loads((model / "adapter_config.json").read_text())
+    (model / "adapter_config.json").write_text(json.dumps({**adapter, "lora_dropout": 0.1}))
+    run_grpo(inputs, model, tmp_path / "run", "--beta", 0.04, *MOVING)
     kl = [row["kl"] for row in runs.metrics(tmp_path / "run") if "kl" in row]
     assert kl[0] == pytest.approx(0.0, abs=1e-6)
     assert kl[-1] > 1e-6
@@ -102,35 +111,49 @@ def test_grpo_killed_and_resumed_gives_the_same_losses(inputs: Path, sft: Path, 
     model = sft if adapter == "continued" else inputs / "qwen2_5_vl"
     groups = ("--group_columns", "skin_tone") if beta else ()
     files = ("--model", model, "--train_file", inputs / "rl.jsonl")
-    options = (*files, *GRPO, "--beta", beta, "--save_steps", 2, "--max_steps", 6, *MOVING, *groups)
-    whole, killed = whole_and_killed("grpo.py", tmp_path, *options)
+    options = (*files, *GRPO, "--beta", beta, "--save_steps", 1, "--max_steps", 7, *MOVING, *groups)
+    epoch_two = (adapter == "continued") == (beta > 0)  # an epoch has four steps
+    whole, killed = whole_and_killed("grpo.py", tmp_path, *options, after=5 if epoch_two else 2)
     keys = ("reward", "loss", "kl", "entropy")
     assert course(killed, keys) == course(whole, keys)
     entropies = [row["entropy"] for row in runs.metrics(killed) if "entropy" in row]
-    assert len(set(entropies)) == 6, "the policy did not move: the comparison would prove nothing"
+    assert len(set(entropies)) == 7, "the policy did not move: the comparison would prove nothing"
+
+
+@pytest.mark.slow
+def test_group_weights_survive_under_deepspeed(inputs: Path, sft: Path, tmp_path: Path):
+    files = ("--model", sft, "--train_file", inputs / "rl.jsonl", "--group_columns", "skin_tone", "--group_rate", 5.0)
+    deepspeed = ("--deepspeed", runs.ROOT / "recipes" / "deepspeed" / "zero2.json")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("rewards: {uneven_reward.uneven: 1.0}\n")  # which an untrained model earns
+    options = ("--config", recipe, *files, *GRPO, *MOVING, *deepspeed)
+    whole, killed = whole_and_killed("grpo.py", tmp_path, *options, "--save_steps", 1, "--max_steps", 4, after=2)
+    names = tuple(f"group_weight/fitzpatrick {tone}" for tone in (1, 2, 3))
+    assert course(killed, (*names, "loss")) == course(whole, (*names, "loss"))
+    assert len({row[1] for row in course(whole, names)}) == 4, "the weights did not move"
 
 
 @pytest.mark.slow
 def test_sft_killed_and_resumed_gives_the_same_losses(inputs: Path, tmp_path: Path):
     files = ("--model", inputs / "qwen2_5_vl", "--train_file", inputs / "sft.jsonl")
-    options = (*files, *SMALL, "--per_device_train_batch_size", 2, "--save_steps", 2, "--max_steps", 6)
-    whole, killed = whole_and_killed("sft.py", tmp_path, *options)
+    options = (*files, *SMALL, "--per_device_train_batch_size", 2, "--save_steps", 1, "--max_steps", 6)
+    whole, killed = whole_and_killed("sft.py", tmp_path, *options, after=3)  # an epoch has two steps
     assert course(killed, ("loss",)) == course(whole, ("loss",))
 
 
-def whole_and_killed(script: str, folder: Path, *options: object) -> tuple[Path, Path]:
-    """Folders of a run of two processes, and of one that was killed after its first checkpoint and started again."""
+def whole_and_killed(script: str, folder: Path, *options: object, after: int) -> tuple[Path, Path]:
+    """Folders of a run of two processes, and of one that was killed after checkpoint ``after`` and started again."""
     whole, killed = folder / "whole", folder / "killed"
     runs.launch(script, *options, "--output_dir", whole, processes=2)
-    kill_after_checkpoint(runs.torchrun(script, 2, *options, "--output_dir", killed), killed)
+    kill_after_checkpoint(runs.torchrun(script, 2, *options, "--output_dir", killed), killed, after)
     runs.launch(script, *options, "--output_dir", killed, processes=2)
     return whole, killed
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", ["sft", "grpo"])
-def test_sigterm_saves_and_exits_0_and_the_run_goes_on(inputs: Path, sft: Path, tmp_path: Path, recipe: str):
-    """Two processes, of which one is told: both stop after the same step."""
+@pytest.mark.parametrize(("recipe", "told"), [("sft", "worker"), ("grpo", "worker"), ("sft", "torchrun")])
+def test_sigterm_saves_and_exits_0_and_the_run_goes_on(inputs: Path, sft: Path, tmp_path: Path, recipe: str, told: str):
+    """Two processes, of which one is told, or torchrun, which ends with 1 itself: both stop after the same step."""
     model, rows = (inputs / "qwen2_5_vl", "sft") if recipe == "sft" else (sft, "rl")
     settings = (*SMALL, "--per_device_train_batch_size", 2) if recipe == "sft" else (*GRPO, *MOVING)
     files = ("--model", model, "--train_file", inputs / f"{rows}.jsonl", "--save_strategy", "no", "--max_steps", 8)
@@ -141,9 +164,9 @@ def test_sigterm_saves_and_exits_0_and_the_run_goes_on(inputs: Path, sft: Path, 
         log = stopped / "metrics.jsonl"
         while process.poll() is None and not (log.exists() and log.read_bytes()):
             time.sleep(0.02)
-        os.kill(children(process.pid)[0], signal.SIGTERM)
+        os.kill(process.pid if told == "torchrun" else children(process.pid)[0], signal.SIGTERM)
         said = process.communicate(timeout=120)[0]
-    assert process.returncode == 0 and "run the same command to go on" in said
+    assert process.returncode == (told == "torchrun") and "run the same command to go on" in said
     assert not (stopped / "manifest.json").exists() and len(list(stopped.glob("checkpoint-*"))) == 1
     runs.launch(f"{recipe}.py", *files, "--output_dir", stopped, *settings, processes=2)
     keys = ("loss", "reward", "entropy")
@@ -164,12 +187,13 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def kill_after_checkpoint(command: list[str], output: Path) -> None:
-    """kill -9 to the launcher and its processes as soon as the first checkpoint is complete."""
+def kill_after_checkpoint(command: list[str], output: Path, after: int) -> None:
+    """kill -9 to the launcher and its processes as soon as that checkpoint is complete."""
+    complete = output / f"checkpoint-{after}" / "trainer_state.json"
     with runs.started(command) as process:
-        while process.poll() is None and not list(output.glob("checkpoint-*/trainer_state.json")):
+        while process.poll() is None and not complete.exists():
             time.sleep(0.01)
-    assert list(output.glob("checkpoint-2/trainer_state.json"))
+    assert complete.exists()
     assert not (output / "manifest.json").exists(), "it ended before it was killed"
 
 
@@ -195,11 +219,12 @@ def test_a_finished_run_is_not_overwritten(inputs: Path, sft: Path):
         ("--max_prompt_tokens", 3, "every row is longer than 3 tokens"),
         ("--train_file", "nowhere.jsonl", "file not found: nowhere.jsonl"),
         ("--group_columns", "source", "only one group"),
+        ("--steps_per_generation", 2, "save_steps 1 cuts through updates that share their completions"),
         ("--group_columns", "tone", "column 'tone' is missing"),
     ],
 )
 def test_bad_options_end_in_one_line(inputs: Path, sft: Path, tmp_path: Path, option: str, value: object, message: str):
-    files = ("--model", sft, "--train_file", inputs / "rl.jsonl", "--output_dir", tmp_path / "run")
+    files = ("--model", sft, "--train_file", inputs / "rl.jsonl", "--output_dir", tmp_path / "run", "--save_steps", 1)
     with pytest.raises(UserError, match=message) as error:
         runs.program("grpo").main(list(map(str, (*files, *GRPO, option, value))))
     assert "\n" not in str(error.value)
