@@ -117,6 +117,7 @@ def main(argv: list[str] | None = None) -> None:
     truth: dict[str, list[Any]] = {
         "diagnoses": [[node] for node in true],
         "condition": [taxonomy.bucket(node) for node in true],
+        "findings": [draw.sample(signs, 3) for _ in true],
     }
     rates: dict[str, list[float]] = {preset: [] for preset in PRESETS}
     with progress_bar() as progress:
