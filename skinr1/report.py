@@ -1,8 +1,8 @@
 """Report: the one contract between model, reward, server and evaluation, with its schema and its parser.
 
 A model's answer is ``<think>reasoning</think>``, a newline, and one JSON object. Nothing else in the project
-reads model text. What :func:`json_schema` and :func:`structural_tag` can force :func:`parse` accepts. It accepts a little more: longer
-reasoning (:data:`MAX_THINKING`), ``<`` in it, and other spellings of a number.
+reads model text. What :func:`json_schema` and :func:`structural_tag` can force, :func:`parse` accepts, and a little
+more: longer reasoning (:data:`MAX_THINKING`), ``<`` in it, and other spellings of a number.
 """
 
 import json

@@ -92,4 +92,4 @@ def _truths(
 def _text(completion: Any) -> str:
     """The text of a completion: itself, or what its message says."""
     content = completion if isinstance(completion, str) else completion[0]["content"]
-    return content if isinstance(content, str) else "".join(part.get("text") or "" for part in content)
+    return content if isinstance(content, str) else "".join(part.get("text") or "" for part in content or ())
