@@ -65,6 +65,7 @@ def test_reasoning_that_concludes_something_else_earns_less(conclusion: str):
     [
         "No ulcer. Superficial spreading melanoma.",
         "No doubt: superficial spreading melanoma.",
+        "There is no doubt that this is a superficial spreading melanoma.",
         "A superficial spreading melanoma rather than a common nevus.",
         "Superficial spreading melanoma, although nodular melanoma was considered; urticaria is excluded.",
         "Conclusion: superficial spreading melanoma. Nodular melanoma is less likely. Biopsy, to rule out a tumour.",
