@@ -11,8 +11,8 @@ _SENTENCES = re.compile(r"[.;!?\n]+(?:\s+|$)")
 _CLAUSES = re.compile(r"[,:()]|\b(?:but|although|though|whereas|however)\b", re.IGNORECASE)
 # What denies a name from before it in its clause, and from behind it, up to the next name.
 _BEFORE = re.compile(
-    r"\b(?:no(?! doubt)|not(?! only)|without|never|neither|nor|unlikely|unlike|cannot|against|than|isnt|wasnt|exclud\w+|ruled|rejected"
-    r"|considered|rivals?)\b"
+    r"\b(?:no(?! doubt)|not(?! only)|without|never|neither|nor|unlikely|unlike|cannot|against|than|isnt|wasnt"
+    r"|exclud\w+|ruled|rejected|considered|rivals?)\b"
 )
 _BEHIND = re.compile(r"\b(?:excluded|unlikely|ruled|rejected|absent|less|isnt|wasnt|(?:is|was) not)\b")
 
