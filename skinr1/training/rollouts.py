@@ -1,7 +1,7 @@
 """Rollouts without vLLM: a prompt and its images go through the model once, then its cache serves all completions.
 
 A step of generation is a small product per weight, and an adapter makes three of it; so it is merged into the weights
-while sampling.
+while sampling. transformers' cache copies all keys and values at each step to append one; here they have room to grow.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,8 +12,38 @@ import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor
 from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
 from skinr1.training.shared_prefix import Batch, find_groups, prompt_positions
+
+BLOCK = 256  # tokens of room that a cache is given at a time
+
+
+class RoomyLayer(DynamicLayer):
+    """Keys and values [B, heads, tokens, head size] as of DynamicLayer, appended in place while there is room."""
+
+    def __init__(self, keys: Tensor, values: Tensor):
+        super().__init__()
+        self.lazy_initialization(keys, values)
+        self.keys, self.values = keys, values
+        self._room: list[Tensor] = []
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        start = self.keys.size(-2)
+        end = start + key_states.size(-2)
+        if not self._room or end > self._room[0].size(-2):
+            self._room = [_with_room(kept, end) for kept in (self.keys, self.values)]
+        keys, values = self._room
+        keys[..., start:end, :], values[..., start:end, :] = key_states, value_states
+        self.keys, self.values = keys[..., :end, :], values[..., :end, :]
+        return self.keys, self.values
+
+
+def _with_room(kept: Tensor, tokens: int) -> Tensor:
+    *sizes, length, width = kept.shape
+    made = kept.new_empty(*sizes, tokens + BLOCK, width)
+    made[..., :length, :] = kept
+    return made
 
 
 def share_prompts(model: Any, merge: bool = True) -> Callable[..., Tensor]:
@@ -46,7 +76,7 @@ def share_prompts(model: Any, merge: bool = True) -> Callable[..., Tensor]:
             group_of[group] = number
         positions = prompt_positions(batch, first, model)
         cache = _prefill(model, batch, first, positions[..., :-1])
-        cache.reorder_cache(group_of)
+        cache.layers = [RoomyLayer(layer.keys[group_of], layer.values[group_of]) for layer in cache.layers]
         # generation goes on at "tokens so far + delta": images take fewer positions than tokens
         backbone.rope_deltas = (positions[0, :, -1:] + 1 - attention_mask[first].sum(dim=1, keepdim=True))[group_of]
         return stock(

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers.cache_utils import DynamicLayer
 
 from skinr1.training import rollouts
 from tests.recipes import runs
@@ -42,6 +43,20 @@ def test_same_tokens_as_stock(base: Path, tmp_path: Path, name: str, temperature
     assert found[0].shape == (given["input_ids"].size(0), width + 12)
     assert torch.equal(found[0], found[1])
     assert len({tuple(row.tolist()) for row in found[0][:, width:]}) > 1 or temperature == 0
+
+
+def test_a_cache_with_room_holds_what_one_without_does(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(rollouts, "BLOCK", 3)
+    draw = torch.Generator().manual_seed(0)
+    first = [torch.randn(2, 1, 4, 5, generator=draw) for _ in range(2)]
+    roomy, plain = rollouts.RoomyLayer(*first), DynamicLayer()
+    plain.update(*first)
+    for tokens in (1, 1, 2, 1, 5, 1):  # grows thrice
+        more = [torch.randn(2, 1, tokens, 5, generator=draw) for _ in range(2)]
+        for ours, theirs in zip(roomy.update(*more), plain.update(*more), strict=True):
+            assert torch.equal(ours, theirs)
+        assert roomy.get_seq_length() == plain.get_seq_length()
+    assert torch.equal(first[0], roomy.keys[..., :4, :])
 
 
 def test_prompts_and_images_go_through_once(base: Path, tmp_path: Path):
