@@ -14,11 +14,13 @@ import numpy as np
 from skinr1.metrics import Columns, Outcome, columns_of, estimates, paired_differences, show
 from skinr1.metrics.catalogue import HIERARCHICAL_F, SENSITIVITY, TOP1, VALID, Counted, Metric, Seen
 from skinr1.metrics.columns import Coded
+from skinr1.metrics.majority import majority
 from skinr1.metrics.statistics import RESAMPLES, Array
 from skinr1.metrics.tree import Tree
 from skinr1.page.svg import COLOURS, drawing
 from skinr1.taxonomy import Taxonomy
 
+MAJORITY = "majority class"  # of each column's cases, always answered
 # seed -> model -> set of cases -> its answers
 Answers = Mapping[int, Mapping[str, Mapping[str, Sequence[Outcome]]]]
 
@@ -115,14 +117,17 @@ def compare(
     """Everything the tables show, as a JSON object.
 
     Returns:
-        ``models``: model -> column -> estimate; ``differences``: "a minus b" -> column -> paired estimate over the
-        seeds that have both, with each seed's own value. Each carries its seeds; none is there where no seed has it.
+        ``models``: model, :data:`MAJORITY` first -> column -> estimate; ``differences``: "a minus b" -> column ->
+        paired estimate over the seeds that have both, with each seed's own value. Each carries its seeds; none is there where no seed has it.
     """
     found: dict[str, Any] = {"models": {}, "differences": {}}
     for column in columns:
-        for model in models:
-            if seeds := seeds_with(answers, [model], column.sets):
-                seen = pooled(answers, seeds, model, column.sets, taxonomy)
+        fullest = max(models, key=lambda name: len(seeds_with(answers, [name], column.sets)))
+        for model, source in ((MAJORITY, fullest), *((model, model) for model in models)):
+            if seeds := seeds_with(answers, [source], column.sets):
+                seen = pooled(answers, seeds, source, column.sets, taxonomy)
+                if model == MAJORITY:
+                    seen = Seen(majority(seen.columns, seen.tree), seen.tree)
                 (estimate,) = estimates([column.metric], seen, resamples).values()
                 found["models"].setdefault(model, {})[column.name] = {**asdict(estimate), "seeds": seeds}
         for one, other in pairs:

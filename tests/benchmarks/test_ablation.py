@@ -60,7 +60,7 @@ def test_tables_say_what_the_answers_say(modules, tmp_path: Path):
 
     top1 = {model: cells["top-1"] for model, cells in found["models"].items()}
     assert {model: cell["value"] for model, cell in top1.items()} == {
-        "base": 0.0, "sft": 0.5, "binary": 0.75, "safe": 1.0,
+        "majority class": 0.25, "base": 0.0, "sft": 0.5, "binary": 0.75, "safe": 1.0,
     }  # fmt: skip
     assert top1["safe"]["n"] == 80 and top1["safe"]["seeds"] == [17, 18] and top1["binary"]["seeds"] == [17]
     gain = found["differences"]["safe minus sft"]["top-1"]
