@@ -118,7 +118,8 @@ def compare(
 
     Returns:
         ``models``: model, :data:`MAJORITY` first -> column -> estimate; ``differences``: "a minus b" -> column ->
-        paired estimate over the seeds that have both, with each seed's own value. Each carries its seeds; none is there where no seed has it.
+        paired estimate over the seeds that have both, with each seed's own value. Each carries its seeds; none is
+        there where no seed has it.
     """
     found: dict[str, Any] = {"models": {}, "differences": {}}
     for column in columns:
