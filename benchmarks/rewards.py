@@ -88,13 +88,13 @@ def hostile(taxonomy: Taxonomy) -> dict[str, str]:
         "ten million letters": good.replace("</think>", "x" * 10_000_000 + "</think>"),
         "nested nine thousand deep": f"<think>x</think>\n{'[' * 9000}{']' * 9000}",
         "denials": good.replace("Seen:", "no a, " * 600),
-        "names of diseases": good.replace("Seen:", "melanoma nevus " * 250),
+        "names of diseases": good.replace("Seen:", "melanoma nevus " * 230),
     }
 
 
 def slowest(preset: str, context: Context) -> tuple[str, float]:
     """Which hostile text takes the preset longest, and its milliseconds."""
-    columns: dict[str, list[Any]] = {"diagnoses": [["neoplasm"]], "condition": [None]}
+    columns: dict[str, list[Any]] = {"diagnoses": [["neoplasm"]], "condition": [None], "findings": [["papule"]]}
     taken = {}
     for name, text in hostile(context.taxonomy).items():
         functions, _ = reward_functions(preset, context)
@@ -133,7 +133,10 @@ def main(argv: list[str] | None = None) -> None:
     print(f"target for safe: {TARGET:,}; reached: {'yes' if median(rates['safe']) >= TARGET else 'no'}")
     name, milliseconds = slowest("safe", context)
     print(f"slowest hostile text for safe: {name}, {milliseconds:.1f} ms (wanted: at most {LONGEST})")
-    write_atomic(args.output / "rewards.json", canonical_json({"completions_per_second": rates}) + "\n")
+    write_atomic(
+        args.output / "rewards.json",
+        canonical_json({"completions_per_second": rates, "slowest": {"text": name, "ms": milliseconds}}) + "\n",
+    )
 
 
 if __name__ == "__main__":

@@ -66,6 +66,7 @@ def recipe_plan(path: Path) -> tuple[str, dict[str, Any]]:
         "rank": recipe.get("lora_rank", 64),
         "checkpointing": bool(recipe.get("gradient_checkpointing", True)),
         "rollout_share": share if recipe.get("use_vllm") else 0.0,
+        "rollout_parts": recipe.get("vllm_tensor_parallel_size", 1),
         "reference": bool(recipe.get("beta", 0.0)),
     }
 

@@ -2,7 +2,18 @@
 
 from dataclasses import dataclass, field
 
-from skinr1.doctor.estimates import GPUS, Plan, Speed, fits, hours, memory, rollout_hours, scoring_flops, update_flops
+from skinr1.doctor.estimates import (
+    GPUS,
+    Plan,
+    Speed,
+    fits,
+    hours,
+    memory,
+    pairs_of,
+    rollout_hours,
+    scoring_flops,
+    update_flops,
+)
 from skinr1.doctor.models import Model, model, names
 
 COUNTS = (1, 2, 4, 8)
@@ -70,7 +81,7 @@ def _of(made: Model, gpus: int, gpu: str, work: Workload) -> list[Cost]:
         made, work.prompts, work.prompt_tokens, work.answers, work.answer_tokens, grpo, kind, work.speed
     )
     steps = {
-        "SFT": (sft, work.sft_tokens, work.rows * work.epochs * update_flops(made, work.row_tokens, work.rank), 0.0),
+        "SFT": (sft, work.sft_tokens, work.rows * work.epochs * _row_flops(made, work), 0.0),
         "GRPO": (grpo, work.grpo_tokens, work.prompts * _step_flops(made, work), rollouts),
     }
     return [
@@ -82,10 +93,15 @@ def _of(made: Model, gpus: int, gpu: str, work: Workload) -> list[Cost]:
     ]
 
 
+def _row_flops(made: Model, work: Workload) -> float:
+    """Of one row of SFT."""
+    return update_flops(made, work.row_tokens, pairs_of(work.row_tokens, 0, 0), work.rank)
+
+
 def _step_flops(made: Model, work: Workload) -> float:
     """Of one prompt with its answers."""
-    tokens = work.group_tokens
-    return update_flops(made, tokens, work.rank) + scoring_flops(made, tokens, PASSES)
+    tokens, pairs = work.group_tokens, pairs_of(work.prompt_tokens, work.answers, work.answer_tokens)
+    return update_flops(made, tokens, pairs, work.rank) + scoring_flops(made, tokens, pairs, PASSES)
 
 
 def markdown(gpu: str, work: Workload) -> str:

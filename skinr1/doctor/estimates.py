@@ -42,6 +42,7 @@ class Plan:
         tokens: of one process's rows in a forward pass, images included.
         zero: DeepSpeed's stage, 0, 2 or 3; with ``offload`` the optimizer's states lie in the host's memory.
         rollout_share: of the GPU's memory that vLLM takes on the same GPU; 0 without.
+        rollout_parts: GPUs that vLLM splits the weights over.
         reference: whether a second model is kept beside one that is trained whole (GRPO with beta above 0).
     """
 
@@ -52,6 +53,7 @@ class Plan:
     offload: bool = False
     checkpointing: bool = True
     rollout_share: float = 0.0
+    rollout_parts: int = 1
     reference: bool = False
 
 
@@ -74,7 +76,7 @@ def memory(model: Model, plan: Plan, gpu: Gpu) -> dict[str, float]:
     return {**found, "total": sum(found.values())}
 
 
-def update_flops(model: Model, tokens: int, rank: int, checkpointing: bool = True) -> float:
+def update_flops(model: Model, tokens: int, pairs: float, rank: int, checkpointing: bool = True) -> float:
     """Operations of a forward and backward pass over one row of ``tokens``.
 
     Forward 2 a parameter, backward to the inputs 2, gradients of trained parameters 2; recomputation a forward more;
@@ -82,24 +84,32 @@ def update_flops(model: Model, tokens: int, rank: int, checkpointing: bool = Tru
     """
     forward = 2.0 * model.parameters * tokens
     gradients = 2.0 * model.trainable(rank) * tokens
-    return forward * (2 + checkpointing) + gradients + attention_flops(model, tokens) * (3 + checkpointing)
+    return forward * (2 + checkpointing) + gradients + attention_flops(model, pairs) * (3 + checkpointing)
 
 
 def fits(model: Model, plan: Plan, gpu: Gpu) -> bool:
     """Whether a GPU holds all of it, and vLLM's share holds the weights and a gigabyte for keys and values."""
-    holds = not plan.rollout_share or plan.rollout_share * gpu.memory_gib >= 2 * model.parameters / GIB + 1
+    holds = (
+        not plan.rollout_share
+        or plan.rollout_share * gpu.memory_gib >= 2 * model.parameters / plan.rollout_parts / GIB + 1
+    )
     return holds and memory(model, plan, gpu)["total"] <= gpu.memory_gib
 
 
-def attention_flops(model: Model, tokens: int) -> float:
-    """Operations of attention in a forward pass over one row: 4 a layer, hidden unit and pair of tokens that see each
-    other, half of them (Korthikanti et al., appendix A)."""
-    return 2.0 * model.layers * model.hidden * tokens**2
+def attention_flops(model: Model, pairs: float) -> float:
+    """Operations of attention in a forward pass: 4 a layer, hidden unit and pair of a token and one that it sees
+    (Korthikanti et al., appendix A)."""
+    return 4.0 * model.layers * model.hidden * pairs
 
 
-def scoring_flops(model: Model, tokens: int, passes: int) -> float:
+def pairs_of(prompt: int, answers: int, answer: int) -> float:
+    """Pairs of tokens where ``answers`` see one prompt and themselves; with none, of a row of ``prompt`` tokens."""
+    return prompt**2 / 2 + answers * (answer * prompt + answer**2 / 2)
+
+
+def scoring_flops(model: Model, tokens: int, pairs: float, passes: int) -> float:
     """Operations of ``passes`` forward passes over a row: old policy and reference of GRPO."""
-    return passes * (2.0 * model.parameters * tokens + attention_flops(model, tokens))
+    return passes * (2.0 * model.parameters * tokens + attention_flops(model, pairs))
 
 
 @dataclass(frozen=True)

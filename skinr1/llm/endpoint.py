@@ -110,7 +110,7 @@ class Endpoint:
 
     async def complete(self, body: Mapping[str, Any], key: str) -> Completion:
         """The answer to one request; ``key`` is its hash. Raises as :meth:`ask`."""
-        return await self.ask("POST", f"{self.url}/chat/completions", body, completion_of, "chat completion", key)
+        return await self.ask("POST", f"{self.url}/chat/completions", body, completion_of, key)
 
     async def ask(
         self,
@@ -118,13 +118,12 @@ class Endpoint:
         address: str,
         body: Mapping[str, Any] | None,
         read: Callable[[httpx.Response], T | None],
-        kind: str,
         key: str,
     ) -> T:
         """What ``read`` finds in the response to one request.
 
         Args:
-            read: None where the response is no ``kind``, which may pass as a busy server does.
+            read: None where the response is no answer (a proxy's page), which may pass; it may raise a UserError.
             key: what the pauses are drawn from.
 
         Raises:
@@ -139,7 +138,7 @@ class Endpoint:
             if answer is not None:
                 return answer
             if response is not None:
-                fault = f"answer is no {kind}"
+                fault = "answer is no chat completion"
             if attempt < self.attempts:
                 self.retries += 1
                 await self._rest(max(wait, self._pause(key, attempt)), everyone=wait > 0)
@@ -165,7 +164,7 @@ class Endpoint:
             raise UserError(fault, address, "Correct the address, the key or the model's name.")
         wait = retry_after(response)
         if wait > LONGEST_RETRY_AFTER:
-            raise UserError(f"{fault}; asks to wait {wait:.0f} s", address, "Run again then; answers are kept.")
+            raise UserError(f"{fault}; asks to wait {wait:.0f} s", address, "Run again then.")
         return None, fault, wait
 
     def _pause(self, key: str, attempt: int) -> float:

@@ -9,11 +9,11 @@ from skinr1.taxonomy.node import words
 
 _SENTENCES = re.compile(r"[.;!?\n]+(?:\s+|$)")
 _CLAUSES = re.compile(r"[,:()]|\b(?:but|although|though|whereas|however)\b", re.IGNORECASE)
-# What denies a name from before it in its clause, and from behind it, up to the next name.
-_BEFORE = re.compile(
-    r"\b(?:no(?! doubt)|not(?! only)|without|never|neither|nor|unlikely|unlike|cannot|against|than|isnt|wasnt"
-    r"|exclud\w+|ruled|rejected|considered|rivals?)\b"
-)
+# Before a name: what sets it aside from anywhere in its clause, and what denies it from behind the last verb before it.
+_ASIDE = re.compile(r"\b(?:unlike|against|than|exclud\w+|ruled|rejected|considered|rivals?)\b")
+_DENIED = re.compile(r"\b(?:no(?! doubt)|not(?! only)|without|never|neither|nor|unlikely|cannot|isnt|wasnt)\b")
+_VERBS = re.compile(r"\b(?:is|are|was|were|favou?rs?|suggests?|indicates?|means?)\b")
+# Behind it, up to the next name.
 _BEHIND = re.compile(r"\b(?:excluded|unlikely|ruled|rejected|absent|less|isnt|wasnt|(?:is|was) not)\b")
 
 
@@ -40,6 +40,7 @@ def _affirmed(sentence: str, taxonomy: Taxonomy) -> tuple[frozenset[str], bool]:
 def _in_clause(clause: Sequence[str], taxonomy: Taxonomy) -> Iterator[str]:
     found = list(taxonomy.named(clause))
     for start, end, nodes in found:
-        following = next((other for other, _, _ in found if other >= end), len(clause))
-        if not _BEFORE.search(" ".join(clause[:start])) and not _BEHIND.search(" ".join(clause[end:following])):
+        before = " ".join(clause[:start])
+        behind = " ".join(clause[end : next((other for other, _, _ in found if other >= end), len(clause))])
+        if not (_ASIDE.search(before) or _DENIED.search(_VERBS.split(before)[-1]) or _BEHIND.search(behind)):
             yield from nodes

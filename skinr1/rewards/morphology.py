@@ -18,15 +18,16 @@ UNSEEN = ("history", "quality")  # groups of concepts that describe no lesion
 def findings_score(answer: Answer | None, truth: Truth) -> float:
     """Agreement of the reported signs with the annotation; a sign listed twice makes the list worthless.
 
-    F1 of the two sets; for a 7-point checklist the share of its criteria whose value is right, ``absent`` included, the
-    three major ones counting twice (after MAVIC's morphology term). Two values of one criterion are wrong.
+    F1 of the two sets; where all of the 7-point checklist is annotated, the share of its criteria whose value is right,
+    ``absent`` included, the three major ones counting twice (after MAVIC's morphology term). Two values of one
+    criterion are wrong.
     """
     said = _said(answer, truth)
     if said is None:
         return 0.0
     true, known = set(truth.findings), {*truth.findings, *truth.absent}
-    weights = {name: 2 if name in MAJOR else 1 for name in CRITERIA if _concepts(name) <= known}
-    if weights:
+    if all(_concepts(name) <= known for name in CRITERIA):
+        weights = {name: 2 if name in MAJOR else 1 for name in CRITERIA}
         right = [name for name in weights if said & _concepts(name) == true & _concepts(name)]
         return sum(weights[name] for name in right) / sum(weights.values())
     return 2 * len(true & said) / (len(true) + len(said)) if true else 0.0

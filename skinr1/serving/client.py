@@ -17,6 +17,7 @@ from skinr1.report import structural_tag
 from skinr1.taxonomy import Taxonomy
 
 T = TypeVar("T")
+NO_SERVER = "Is this the address of an OpenAI-compatible server (vLLM's for /tokenize), ending in /v1?"
 # A model may write these; as input they would announce an image that does not exist. Barred as in training's rollouts.
 IMAGE_TOKENS = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
 
@@ -140,13 +141,13 @@ class AsyncClient:
         Raises:
             UserError: the server refuses the request, or still fails at the last attempt.
         """
-        found = await self._ask("POST", f"{self.url}/chat/completions", body, completion_of, "chat completion")
+        found = await self._ask("POST", f"{self.url}/chat/completions", body, completion_of)
         counts = found.prompt_tokens, found.completion_tokens
         return Completion(found.text, found.finish_reason, None if None in counts else sum(filter(None, counts)))
 
     async def models(self) -> list[str]:
         """Names the server answers to. Raises UserError when the answer is no list of models."""
-        return await self._ask("GET", f"{self.url}/models", None, _names, "list of models")
+        return await self._ask("GET", f"{self.url}/models", None, _names)
 
     async def check_model(self, model: str) -> None:
         """Raises UserError when the server does not serve ``model``."""
@@ -160,7 +161,7 @@ class AsyncClient:
         found: list[int] = []
         for token in IMAGE_TOKENS:
             body = {"model": model, "prompt": token, "add_special_tokens": False}
-            ids = await self._ask("POST", address, body, _tokens, "list of tokens")
+            ids = await self._ask("POST", address, body, _tokens)
             found += ids if len(ids) == 1 else []
         return tuple(found)
 
@@ -170,25 +171,24 @@ class AsyncClient:
         address: str,
         body: Mapping[str, Any] | None,
         read: Callable[[httpx.Response], T | None],
-        kind: str,
     ) -> T:
         async with self._slots:
             try:
-                return await self._endpoint.ask(method, address, body, read, kind, str(next(self._numbers)))
+                return await self._endpoint.ask(method, address, body, read, str(next(self._numbers)))
             except Refused as refusal:
                 fix = "Correct the request; the server will not take it as it is."
                 raise UserError(str(refusal), address, fix) from None
 
 
-def _names(response: httpx.Response) -> list[str] | None:
+def _names(response: httpx.Response) -> list[str]:
     try:
         return [str(entry["id"]) for entry in response.json()["data"]]
     except (ValueError, KeyError, TypeError, RecursionError):
-        return None
+        raise UserError("answer is no list of models", str(response.url), NO_SERVER) from None
 
 
-def _tokens(response: httpx.Response) -> list[int] | None:
+def _tokens(response: httpx.Response) -> list[int]:
     try:
         return [int(token) for token in response.json()["tokens"]]
     except (ValueError, KeyError, TypeError, RecursionError):
-        return None
+        raise UserError("answer is no list of tokens", str(response.url), NO_SERVER) from None

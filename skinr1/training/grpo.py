@@ -11,6 +11,7 @@ Two are faster with the same numbers: the completions of a prompt are scored beh
 (:mod:`skinr1.training.shared_prefix`), and sampled from one prefill of it (:mod:`skinr1.training.rollouts`).
 """
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,13 +83,12 @@ def _is_marker(tokenizer: Any, token: int) -> bool:
 
 def _check_window(args: GrpoConfig) -> None:
     """Raises UserError where checkpoints would fall between the updates of one generation, which they do not hold."""
-    window = args.steps_per_generation * args.num_iterations
-    if args.save_strategy == "steps" and (args.save_steps * args.gradient_accumulation_steps) % window:
-        steps = -(-window // args.gradient_accumulation_steps)
+    window, micro = args.steps_per_generation * args.num_iterations, args.gradient_accumulation_steps
+    if args.save_strategy == "steps" and window > micro and (args.save_steps * micro) % window:
         raise UserError(
             f"save_steps {args.save_steps:g} cuts through updates that share their completions",
             "a resumed run would sample them anew",
-            f"Give a multiple of {steps} (steps_per_generation x num_iterations / gradient_accumulation_steps).",
+            f"Give a multiple of {math.lcm(window, micro) // micro}.",
         )
 
 
@@ -124,7 +124,8 @@ class SkinGRPOTrainer(GRPOTrainer):
             rewards = super()._calculate_rewards(inputs, *args)  # [samples of all processes, functions]
         if not self.model.training:
             return rewards
-        totals = (rewards * self.reward_weights.to(rewards.device)).nansum(dim=1)  # NaN: as TRL, not judged
+        totals = (rewards * self.reward_weights.to(rewards.device)).nansum(dim=1)
+        totals[rewards.isnan().all(dim=1)] = torch.nan  # as TRL: judged by none
         # TRL's frac_reward_zero_std looks at the whole batch where rewards are scaled by it
         same = totals.view(-1, self.num_generations).std(dim=1) < 1e-6
         self._metrics["train"]["groups_without_difference"].append(same.float().mean().item())
@@ -200,6 +201,8 @@ class SkinGRPOTrainer(GRPOTrainer):
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
+        # TRL counts from 0 in each process; so the updates that share completions go on where they stopped
+        self._step = self.state.global_step * self.args.gradient_accumulation_steps
         if self.groups and checkpoint:  # here: DeepSpeed's checkpoints do not pass _load_from_checkpoint
             self.groups.load(Path(checkpoint))
 

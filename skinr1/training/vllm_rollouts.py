@@ -27,7 +27,17 @@ def mend(generation: Any, image_pad: int) -> None:
     else:
         generation._place_features = placing_the_same(generation._place_features)
     if isinstance(generation.model, PeftModel):
+        _check_plain(generation)
         generation._iter_named_params = lambda: merged_weights(generation)
+
+
+def _check_plain(generation: Any) -> None:
+    """Raises UserError for what :func:`merged_weights` would leave out: it knows LoRA on linear layers, and no FSDP."""
+    configs = generation.model.peft_config.values()
+    plain = all(one.peft_type == "LORA" and not one.use_dora and one.bias == "none" for one in configs)
+    embedded = any(getattr(module, "lora_embedding_A", None) for module in generation.model.modules())
+    if not plain or embedded or generation._dist.is_fsdp:
+        raise UserError("adapter is no plain LoRA, or the model lies under FSDP", "rollouts in vLLM", "Merge it first.")
 
 
 def collapse_pads(ids: Sequence[int], image_pad: int) -> list[int]:
@@ -89,6 +99,6 @@ def merged_weights(generation: Any) -> Iterator[tuple[str, Tensor]]:
             if isinstance(layer, LoraLayer):
                 for adapter in layer.active_adapters:
                     if adapter in layer.lora_A:
-                        value = (value + layer.get_delta_weight(adapter)).to(value.dtype)
+                        value = (value + layer.get_delta_weight(adapter).detach()).to(value.dtype)
             plain = name.removeprefix("base_model.model.").replace(".base_layer", "")
             yield generation._fix_param_name_to_vllm(plain, extra_prefixes=["modules_to_save.default."]), value

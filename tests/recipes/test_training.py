@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from skinr1.errors import UserError
+from skinr1.training.run import last_checkpoint
 from tests.recipes import runs
 
 CPU = ("--use_cpu", "true", "--bf16", "false", "--dtype", "float32", "--gradient_checkpointing", "false")
@@ -189,11 +190,11 @@ def children(pid: int) -> list[int]:
 
 def kill_after_checkpoint(command: list[str], output: Path, after: int) -> None:
     """kill -9 to the launcher and its processes as soon as that checkpoint is complete."""
-    complete = output / f"checkpoint-{after}" / "trainer_state.json"
+    wanted = output / f"checkpoint-{after}"
     with runs.started(command) as process:
-        while process.poll() is None and not complete.exists():
+        while process.poll() is None and not (wanted.exists() and last_checkpoint(output, 2) == wanted):
             time.sleep(0.01)
-    assert complete.exists()
+    assert last_checkpoint(output, 2) == wanted
     assert not (output / "manifest.json").exists(), "it ended before it was killed"
 
 

@@ -1,6 +1,7 @@
 """Counts against published ones, arithmetic by hand, and a cost page that is up to date."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from skinr1.doctor.estimates import (
     fits,
     hours,
     memory,
+    pairs_of,
     rollout_hours,
     scoring_flops,
     update_flops,
@@ -84,11 +86,14 @@ def test_what_saves_memory_saves_it():
 
 def test_operations_by_hand():
     """A row of 10 tokens, whose 10 x 10 pairs see each other in one direction."""
-    parameters, attention = SMALL.parameters, 4 * 10 * 100 * (10 * 10 / 2)
-    assert update_flops(SMALL, 10, rank=0, checkpointing=False) == 6 * parameters * 10 + 3 * attention
-    assert update_flops(SMALL, 10, rank=0, checkpointing=True) == 8 * parameters * 10 + 4 * attention
-    assert update_flops(SMALL, 10, rank=1) == 6 * parameters * 10 + 2 * 10_000 * 10 + 4 * attention
-    assert scoring_flops(SMALL, 10, 2) == 2 * (2 * parameters * 10 + attention)
+    parameters, pairs = SMALL.parameters, 10 * 10 / 2
+    attention = 4 * 10 * 100 * pairs
+    assert pairs_of(10, 0, 0) == pairs
+    assert pairs_of(10, 3, 4) == pairs + 3 * (4 * 10 + 4 * 4 / 2)
+    assert update_flops(SMALL, 10, pairs, rank=0, checkpointing=False) == 6 * parameters * 10 + 3 * attention
+    assert update_flops(SMALL, 10, pairs, rank=0, checkpointing=True) == 8 * parameters * 10 + 4 * attention
+    assert update_flops(SMALL, 10, pairs, rank=1) == 6 * parameters * 10 + 2 * 10_000 * 10 + 4 * attention
+    assert scoring_flops(SMALL, 10, pairs, 2) == 2 * (2 * parameters * 10 + attention)
     assert hours(7.2e12, 2, Gpu(1, 1e9, 1), Speed(training=0.5)) == 2
 
 
@@ -97,7 +102,7 @@ def test_vllm_must_hold_the_weights_in_its_share():
     made, plan = model("Qwen/Qwen2.5-VL-7B-Instruct"), Plan(8, 64, 3800, rollout_share=0.35)
     assert memory(made, plan, GPUS["a100-40"])["total"] <= 40
     assert not fits(made, plan, GPUS["a100-40"])
-    assert fits(made, plan, GPUS["h100-80"])
+    assert fits(made, replace(plan, rollout_parts=2), GPUS["a100-40"]) and fits(made, plan, GPUS["h100-80"])
 
 
 def test_a_model_trained_whole_needs_its_reference_beside_it():

@@ -65,6 +65,8 @@ def test_reasoning_that_concludes_something_else_earns_less(conclusion: str):
     [
         "No ulcer. Superficial spreading melanoma.",
         "No doubt: superficial spreading melanoma.",
+        "Without atypical features this is a superficial spreading melanoma.",
+        "No scale and no crust favour superficial spreading melanoma.",
         "There is no doubt that this is a superficial spreading melanoma.",
         "A superficial spreading melanoma rather than a common nevus.",
         "Superficial spreading melanoma, although nodular melanoma was considered; urticaria is excluded.",

@@ -61,3 +61,9 @@ def test_a_checklist_is_compared_criterion_by_criterion(findings: tuple[str, ...
     true = ("irregular network", "irregular dots")
     known = Truth((MELANOMA,), None, findings=true, absent=tuple(name for name in CRITERION_OF if name not in true))
     assert REWARDS["findings"](seen(*findings), known, CONTEXT) == pytest.approx(expected)
+
+
+def test_a_sign_of_the_checklist_among_others_is_no_checklist():
+    known = Truth((MELANOMA,), None, findings=("blue-white veil", "papule", "ulcer"))
+    assert REWARDS["findings"](seen("papule", "ulcer"), known, CONTEXT) == pytest.approx(0.8)
+    assert REWARDS["findings"](seen("blue-white veil", "comedo"), known, CONTEXT) == pytest.approx(0.4)

@@ -98,10 +98,17 @@ def test_what_is_sent_is_what_trl_sends_and_the_policy_stays_as_it_was(dtype: st
     theirs = [(name, value.clone()) for name, value in stock()]
     assert [name for name, _ in ours] == [name for name, _ in theirs]
     for (name, one), (_, other) in zip(ours, theirs, strict=True):
-        assert one.dtype == other.dtype
+        assert one.dtype == other.dtype and not one.requires_grad
         torch.testing.assert_close(one, other, msg=name)
     base = {name.removeprefix("base_model.model.").replace(".base_layer", ""): value for name, value in before.items()}
     assert sum(not torch.equal(value, base[name]) for name, value in ours) == 2 * 7, "the adapter is in each projection"
+
+
+def test_another_kind_of_adapter_is_refused(tmp_path: Path):
+    generation = syncing("float32", "qwen2_5_vl", tmp_path)
+    generation.model.peft_config["default"].use_dora = True
+    with pytest.raises(UserError, match="no plain LoRA"):
+        mend(generation, PAD)
 
 
 def test_trl_s_own_sync_drifts(tmp_path: Path):
