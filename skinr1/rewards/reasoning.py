@@ -1,13 +1,12 @@
 """The reasoning beside the report: does it say the same, cite what exists, stop, repeat itself?"""
 
 from collections.abc import Mapping
-from functools import lru_cache
 
 from skinr1.knowledge.rules import assertions
 from skinr1.report import Answer, inconsistencies
 from skinr1.rewards.conclusion import concludes
 from skinr1.taxonomy import Taxonomy
-from skinr1.taxonomy.node import normalise
+from skinr1.taxonomy.node import words
 
 LENGTH = 1200  # characters of reasoning that cost nothing; the paper's trajectories are shorter
 GRAM = 4
@@ -47,26 +46,18 @@ def citations_valid(answer: Answer | None, passages: Mapping[str, tuple[str, ...
     if answer is None or not answer.report.citations:
         return 0.0
     cited, own = answer.report.citations, answer.report.diagnosis
+    standing = {passage: passages.get(passage, ()) for passage in cited if f"[{passage}]" in answer.thinking}
     good = {
-        passage
-        for passage in cited
-        if f"[{passage}]" in answer.thinking
-        and any(_on_topic(about, own, answer, taxonomy) for about in passages.get(passage, ()))
+        passage for passage, nodes in standing.items() if own and any(_on_one_path(own, n, taxonomy) for n in nodes)
     }
+    if len(good) < len(standing):  # as a rule they are about the diagnosis
+        named = {node for _, _, nodes in taxonomy.named(words(answer.spoken)) for node in nodes}
+        good |= {passage for passage, nodes in standing.items() if not named.isdisjoint(nodes)}
     return len(good) / len(cited)
 
 
-def _on_topic(about: str, own: str | None, answer: Answer, taxonomy: Taxonomy) -> bool:
-    if own and (about in taxonomy.path(own) or own in taxonomy.path(about)):
-        return True
-    spoken = f" {normalise(answer.spoken)} "
-    return any(label in spoken for label in _labels(taxonomy.node(about).labels))
-
-
-@lru_cache(maxsize=4096)
-def _labels(names: tuple[str, ...]) -> tuple[str, ...]:
-    """A node's names as whole words."""
-    return tuple(f" {normalise(label)} " for label in names)
+def _on_one_path(first: str, second: str, taxonomy: Taxonomy) -> bool:
+    return first in taxonomy.path(second) or second in taxonomy.path(first)
 
 
 def brevity(answer: Answer | None) -> float:
@@ -80,10 +71,10 @@ def variety(answer: Answer | None) -> float:
     """1 while at most a fifth of the reasoning's runs of four words repeat an earlier one, then falling to 0."""
     if answer is None:
         return 0.0
-    words = answer.spoken.casefold().split()
-    grams = len(words) - GRAM + 1
+    said = answer.spoken.casefold().split()
+    grams = len(said) - GRAM + 1
     if grams < 1:
         return 1.0
     # the shortest ends them
-    different = len(set(zip(*(words[start:] for start in range(GRAM)), strict=False)))
+    different = len(set(zip(*(said[start:] for start in range(GRAM)), strict=False)))
     return min(1.0, different / grams / (1 - REPEATED))

@@ -41,6 +41,12 @@ def test_the_honest_answers_are_good():
         assert REWARDS["citations"](answer, truth, CONTEXT) == 1
 
 
+def concluding(conclusion: str) -> float:
+    """What a report of the truth earns, when that is how its reasoning ends."""
+    seen = "Seen: papule, brown colour. Textbook [primer:common-nevus#morphology]."
+    return earned(hacks.text(hacks.RIGHT[0], f"{seen} {conclusion}"), "safe")
+
+
 @pytest.mark.parametrize(
     "conclusion",
     [
@@ -56,8 +62,7 @@ def test_the_honest_answers_are_good():
     ],
 )
 def test_reasoning_that_concludes_something_else_earns_less(conclusion: str):
-    body, seen = hacks.RIGHT[0], "Seen: papule, brown colour. Textbook [primer:common-nevus#morphology]."
-    assert earned(hacks.text(body, f"{seen} {conclusion}"), "safe") <= earned(hacks.text(*hacks.RIGHT), "safe") - 0.2
+    assert concluding(conclusion) <= earned(hacks.text(*hacks.RIGHT), "safe") - 0.2
 
 
 @pytest.mark.parametrize(
@@ -74,8 +79,7 @@ def test_reasoning_that_concludes_something_else_earns_less(conclusion: str):
     ],
 )
 def test_an_honest_conclusion_may_speak_of_rivals(conclusion: str):
-    body, seen = hacks.RIGHT[0], "Seen: papule, brown colour. Textbook [primer:common-nevus#morphology]."
-    assert earned(hacks.text(body, f"{seen} {conclusion}"), "safe") == earned(hacks.text(*hacks.RIGHT), "safe")
+    assert concluding(conclusion) == earned(hacks.text(*hacks.RIGHT), "safe")
 
 
 @pytest.mark.parametrize("denial", ["This is not a melanoma", "Never melanoma", "A nevus rather than a melanoma"])
