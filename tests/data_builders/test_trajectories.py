@@ -172,9 +172,9 @@ def test_no_caption_can_name_a_diagnosis() -> None:
 def test_rl_rows_carry_the_label_as_columns(run: Path) -> None:
     rl.build(config(RlConfig, run), progress=False)
     (train,) = rows(run, "train")
-    truth = {"case_id", "diagnoses", "condition", "differential", "findings"}
+    truth = {"case_id", "diagnoses", "condition", "differential", "findings", "absent"}
     assert set(train) == {"prompt", "images", "skin_tone", "source"} | truth
-    assert (train["differential"], train["findings"]) == ([], [])
+    assert (train["differential"], train["findings"], train["absent"]) == ([], [], [])
     assert (train["diagnoses"], train["condition"]) == ([NEVUS], "benign")
     (validation,) = rows(run, "validation")
     assert (validation["diagnoses"], validation["condition"]) == (sorted([NEVUS, MELANOMA]), None)
