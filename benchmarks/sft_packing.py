@@ -40,7 +40,6 @@ class Arguments:
     batch_sizes: list[int] = field(
         default_factory=lambda: [8, 16, 32], metadata={"help": "Rows a batch; one line each."}
     )
-    packed_tokens: int = field(default=512, metadata={"help": "As in the embedded recipe."})
     visual_tokens: int = field(default=0, metadata={"help": "Tokens an image is scaled to; 0: as the model has it."})
     repeats: int = field(default=9, metadata={"help": "Batches of each way; their median counts."})
     threads: int = field(default=2, metadata={"help": "Threads of torch."})
@@ -58,7 +57,6 @@ def make_trainer(args: Arguments, rows: Dataset, batch: int, shared: bool, folde
         output_dir=folder,
         per_device_train_batch_size=batch,
         shared_rows=shared,
-        packed_tokens=args.packed_tokens,
         seed=args.seed,
         use_cpu=not gpu,
         bf16=gpu,

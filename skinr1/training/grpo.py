@@ -186,7 +186,7 @@ class SkinGRPOTrainer(GRPOTrainer):
         # the same samples in each pass as TRL takes, so that all ranks make the same number of passes (ZeRO-3)
         for start in range(0, input_ids.size(0), step):
             part = batch.rows(start, min(start + step, input_ids.size(0)))
-            packed = shared_prefix.pack(part, model, self._tokenizer.pad_token_id)
+            packed = shared_prefix.pack(part, model)
             with self.accelerator.autocast():
                 outputs = model(**packed.inputs, shift_labels=packed.labels, fused_lm_head=True)
             logps.append(packed.unpack(outputs.log_probs))

@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from skinr1.training import prefix_attention
 from skinr1.training.shared_prefix import Batch, find_groups, prompt_positions
 
 BLOCK = 256  # tokens of room that a cache is given at a time
@@ -68,6 +69,7 @@ def share_prompts(model: Any, merge: bool = True) -> Callable[..., Tensor]:
             return sample(input_ids, attention_mask, generation_config, **images)
 
     def sample(input_ids: Tensor, attention_mask: Tensor, generation_config: Any, **images: Any) -> Tensor:
+        prefix_attention.enable(model)
         batch = _batch(input_ids, attention_mask, backbone.config.image_token_id, **images)
         groups = find_groups(batch)
         first = [group[0] for group in groups]

@@ -1,8 +1,8 @@
 """Supervised fine-tuning: TRL's trainer with defaults that are safe for vision rows, and with shared rows.
 
-TRL packs no vision data. Here the examples of a batch lie behind one another in as few rows as hold them, and the
-trajectories of one image behind one copy of its prompt (:mod:`skinr1.training.shared_prefix`): the same loss and
-gradients without padding and without encoding an image twice.
+TRL packs no vision data. Here the examples of a batch lie behind one another in one row, and the trajectories of an
+image behind one copy of its prompt (:mod:`skinr1.training.shared_prefix`): the same loss and gradients without padding
+and without encoding an image twice.
 """
 
 from collections.abc import Hashable, Iterator, Sequence
@@ -46,9 +46,6 @@ class SftConfig(VisionRowsConfig):
 
     shared_rows: bool = field(
         default=True, metadata={"help": "Rows of one image share a copy of it, and a batch is packed without padding."}
-    )
-    packed_tokens: int = field(
-        default=2048, metadata={"help": "Tokens a packed row is filled to; attention costs their square."}
     )
 
 
@@ -167,10 +164,10 @@ class SkinSFTTrainer(SFTTrainer):
             refuse_unlearned(inputs["labels"])
             return super().compute_loss(model, inputs, *args, **kwargs)
         batch = split_rows(inputs)
-        packed = shared_prefix.pack(batch, model, self.processing_class.tokenizer.pad_token_id, self.args.packed_tokens)
+        packed = shared_prefix.pack(batch, model)
         before = self._total_train_tokens
         loss = super().compute_loss(model, {**packed.inputs, "shift_labels": packed.labels}, *args, **kwargs)
-        if self.model.training:  # the parent took the pairs that see each other, of a square mask, for tokens
+        if self.model.training:  # the parent counts the tokens of a shared prompt once
             self._total_train_tokens = before + int(self.accelerator.gather(batch.attention_mask.sum()).sum())
             self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
         return loss

@@ -1,0 +1,92 @@
+"""A whole step of a GRPO recipe, TRL's way and with one copy of the prompt, taking turns.
+
+    python benchmarks/grpo_recipe.py            # after make demo
+
+The recipe's own policy, prompts, rewards and lengths of answers, where benchmarks/grpo_step.py has random ones of equal
+length. Both ways start from the same weights and seed, and so sample the same answers up to rounding. Times are medians
+over all steps of all turns but each turn's first, which warms up.
+"""
+
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from skinr1 import config
+from skinr1.errors import UserError
+from skinr1.progress import progress_bar
+from skinr1.stage import canonical_json, read_jsonl, write_atomic
+
+PARTS = ("rollout", "reward", "score", "update")
+
+
+@dataclass
+class Arguments:
+    """Which recipe, how long, how often."""
+
+    recipe: Path = field(default=Path("recipes/tiny/grpo.yaml"), metadata={"help": "The recipe."})
+    processes: int = field(default=2, metadata={"help": "Processes of torchrun."})
+    steps: int = field(default=5, metadata={"help": "GRPO steps a turn; the first warms up."})
+    repeats: int = field(default=5, metadata={"help": "Turns of each way."})
+    output: Path = field(default=Path("runs/bench-grpo-recipe"), metadata={"help": "Folder for grpo_recipe.json."})
+
+
+def turn(args: Arguments, shared: bool) -> list[dict[str, Any]]:
+    """The logs of one short run, without its first step."""
+    with tempfile.TemporaryDirectory() as folder:
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(args.processes)]
+        script = ["recipes/grpo.py", "--config", str(args.recipe), "--output_dir", f"{folder}/run"]
+        options = ["--max_steps", str(args.steps), "--shared_prefix", str(shared)]
+        done = subprocess.run([*launcher, *script, *options], capture_output=True, text=True, check=False)
+        if done.returncode:
+            last = (done.stderr.strip() or "no message").splitlines()[-1]
+            raise UserError(f"the recipe ended with {done.returncode}: {last}", str(args.recipe), "Run it by hand.")
+        return [row for row in read_jsonl(Path(folder, "run", "metrics.jsonl")) if row.get("step", 0) > 1]
+
+
+def summary(logs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Median seconds of each part and of a step, and what was sampled."""
+    found = {part: median(row[f"time/{part}"] for row in logs if f"time/{part}" in row) for part in PARTS}
+    steps = [sum(row[f"time/{part}"] for part in PARTS) for row in logs if "time/update" in row]
+    lengths = {
+        name: median(row[f"completions/{name}_length"] for row in logs if "time/update" in row)
+        for name in ("mean", "max")
+    }
+    return {**found, "step": median(steps), "steps": steps, "lengths": lengths}
+
+
+def table(usual: dict[str, Any], ours: dict[str, Any]) -> Table:
+    """Seconds, and TRL's over ours."""
+    lengths = f"answers of {ours['lengths']['mean']:.0f} tokens, the longest of a step {ours['lengths']['max']:.0f}"
+    made = Table(title=f"GRPO recipe, seconds of a step, medians; {lengths}")
+    for column in ("", "TRL", "shared prefix", "ratio"):
+        made.add_column(column, justify="right" if column else "left")
+    for part in (*PARTS, "step"):
+        made.add_row(part, f"{usual[part]:.2f}", f"{ours[part]:.2f}", f"{usual[part] / ours[part]:.2f}")
+    return made
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = config.parse(Arguments, argv, "grpo_recipe")
+    if args.steps < 2 or args.repeats < 1:
+        raise UserError("nothing to measure", f"{args.steps} steps, {args.repeats} turns", "Give 2 steps or more.")
+    logs: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
+    with progress_bar() as progress:
+        bar = progress.add_task("GRPO recipe", total=2 * args.repeats)
+        for _ in range(args.repeats):
+            for shared, found in logs.items():
+                found += turn(args, shared)
+                progress.advance(bar)
+    usual, ours = summary(logs[False]), summary(logs[True])
+    write_atomic(args.output / "grpo_recipe.json", canonical_json({"trl": usual, "shared_prefix": ours}) + "\n")
+    Console(width=100).print(table(usual, ours))
+
+
+if __name__ == "__main__":
+    config.run(main)
