@@ -85,7 +85,7 @@ def main(argv: list[str] | None = None) -> None:
                 progress.advance(bar)
     usual, ours = summary(logs[False]), summary(logs[True])
     write_atomic(args.output / "grpo_recipe.json", canonical_json({"trl": usual, "shared_prefix": ours}) + "\n")
-    Console(width=100).print(table(usual, ours))
+    Console(width=120).print(table(usual, ours))
 
 
 if __name__ == "__main__":
