@@ -1,10 +1,10 @@
-"""A whole step of a GRPO recipe, TRL's way and with one copy of the prompt, taking turns.
+"""A step of a GRPO recipe but for the optimizer, TRL's way and with one copy of the prompt, taking turns.
 
     python benchmarks/grpo_recipe.py            # after make demo
 
 The recipe's own policy, prompts, rewards and lengths of answers, where benchmarks/grpo_step.py has random ones of equal
-length. Both ways start from the same weights and seed, and so sample the same answers up to rounding. Times are medians
-over all steps of all turns but each turn's first, which warms up.
+length. Both ways start from the same weights and seed, and so sample the same answers up to rounding: the table tells
+both lengths. Times are medians over all steps of all turns but each turn's first, which warms up.
 """
 
 import subprocess
@@ -45,8 +45,10 @@ def turn(args: Arguments, shared: bool) -> list[dict[str, Any]]:
         options = ["--max_steps", str(args.steps), "--shared_prefix", str(shared)]
         done = subprocess.run([*launcher, *script, *options], capture_output=True, text=True, check=False)
         if done.returncode:
-            last = (done.stderr.strip() or "no message").splitlines()[-1]
-            raise UserError(f"the recipe ended with {done.returncode}: {last}", str(args.recipe), "Run it by hand.")
+            told = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+            raise UserError(
+                f"the recipe ended with {done.returncode}", told[0] if told else str(args.recipe), "Run it by hand."
+            )
         return [row for row in read_jsonl(Path(folder, "run", "metrics.jsonl")) if row.get("step", 0) > 1]
 
 
@@ -63,12 +65,14 @@ def summary(logs: list[dict[str, Any]]) -> dict[str, Any]:
 
 def table(usual: dict[str, Any], ours: dict[str, Any]) -> Table:
     """Seconds, and TRL's over ours."""
-    lengths = f"answers of {ours['lengths']['mean']:.0f} tokens, the longest of a step {ours['lengths']['max']:.0f}"
-    made = Table(title=f"GRPO recipe, seconds of a step, medians; {lengths}")
+    made = Table(title="GRPO recipe, seconds of a step, medians")
     for column in ("", "TRL", "shared prefix", "ratio"):
         made.add_column(column, justify="right" if column else "left")
     for part in (*PARTS, "step"):
         made.add_row(part, f"{usual[part]:.2f}", f"{ours[part]:.2f}", f"{usual[part] / ours[part]:.2f}")
+    for name in ("mean", "max"):
+        tokens = usual["lengths"][name], ours["lengths"][name]
+        made.add_row(f"answer, {name} tokens", *(f"{count:.0f}" for count in tokens), "")
     return made
 
 

@@ -2,7 +2,8 @@
 
     python benchmarks/grpo_step.py --threads 2
 
-Random weights and random pictures: only the shapes matter. Times are medians. The bound is the ratio of the matrix
+Random weights and random pictures: only the shapes matter. Prompts and answers of a batch are of one length, so that
+nothing is padded; benchmarks/grpo_recipe.py has a recipe's own. Times are medians. The bound is the ratio of the matrix
 products' operations, counted from the shapes: no way of sharing the prompt can do better on the same kernels.
 """
 

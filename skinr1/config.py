@@ -44,7 +44,8 @@ REMOVED_KEYS = {
 OTHER_KEYS = {
     "model_name_or_path": "use model",
     "model_revision": "give the folder of a downloaded model",
-    "attn_implementation": "sdpa is used: a shared prefix needs its mask",
+    "attn_implementation": "sdpa is used: a shared prefix is computed with it",
+    "packed_tokens": "a batch is packed into one row",
     "dataset_name": "use train_file, rows that a builder wrote",
     "dataset_config": "use train_file, rows that a builder wrote",
     "dataset_train_split": "use train_file; validation_file for the other",

@@ -1,12 +1,12 @@
 """Attention over a packed row: each prompt attends to itself, each segment to the prompt before it and to itself.
 
 A mask over the row says the same at the price of its square. With G segments of C tokens behind a prompt of P tokens
-that is (P + G C)^2 pairs of tokens; here there are P^2 + G C (P + C), as many as without a shared prompt, and no mask
-of the row's square is held. The products are those of transformers' ``sdpa``.
+that is (P + G C)^2 pairs of tokens; here there are P^2 + G C (P + C). Shorter prompts and segments are padded to the
+longest for as long as attention takes, nowhere else. The products are those of transformers' ``sdpa``.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -38,6 +38,7 @@ class Layout:
     owner: Tensor
     seen: Tensor
     back: Tensor
+    _added: dict[tuple[int, torch.dtype], Tensor] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(
@@ -63,6 +64,13 @@ class Layout:
         back[places[known]] = known.nonzero().flatten()
         return cls(*(part.to(device) for part in (prompt_places, segment_places, owners, seen, back)))
 
+    def added(self, shared: int, dtype: torch.dtype) -> Tensor:
+        """[S or 1, 1, shared * C, P + C] what is added to scores; made once, since each layer keeps it for backward."""
+        if (shared, dtype) not in self._added:
+            hidden = self.seen.new_zeros(self.seen.shape, dtype=dtype).masked_fill(~self.seen, -torch.inf)
+            self._added[shared, dtype] = hidden.repeat(1, 1, shared, 1)
+        return self._added[shared, dtype]
+
 
 def _places(spans: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
     """[N, longest] places of the spans' tokens, 0 behind an end, and whether a token stands there."""
@@ -73,12 +81,18 @@ def _places(spans: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
 
 
 def enable(model: torch.nn.Module) -> None:
-    """Lets the language model take a :class:`Layout` as ``prefix_layout``; without one it attends as before.
+    """Lets the language model take a :class:`Layout` as ``prefix_layout``, and sample without copies of shared keys.
+
+    All else is attended to as before.
 
     Raises:
-        UserError: the model was loaded with another attention than ``sdpa``.
+        UserError: the model is no Qwen-VL, or was loaded with another attention than ``sdpa``.
     """
-    backbone: Any = next(module for module in model.modules() if hasattr(module, "get_rope_index"))
+    backbone: Any = next((module for module in model.modules() if hasattr(module, "get_rope_index")), None)
+    if backbone is None:
+        raise UserError(
+            "no Qwen-VL model", type(model).__name__, "Switch sharing off (shared_prefix, shared_rows: false)."
+        )
     config = backbone.language_model.config
     if config._attn_implementation not in ("sdpa", NAME):
         raise UserError(
@@ -101,7 +115,9 @@ def attend(
     """Attention as transformers calls it: heads [B, H, T, D] -> [B, T, H, D], and no weights. With a layout B is 1."""
     if prefix_layout is None:
         if query.size(2) == 1:  # a step of generation
-            return _without_copies(query, key, value, attention_mask, **options), None
+            shared = query.size(1) // key.size(1)
+            mask = None if attention_mask is None else attention_mask.expand(-1, -1, shared, -1)
+            return _without_copies(query, key, value, mask, **options), None
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
     layout = prefix_layout
     whole = [part[0].transpose(0, 1) for part in (query, key, value)]  # [T, H, D] each
@@ -115,7 +131,8 @@ def attend(
             torch.cat([before.index_select(0, layout.owner), own], dim=2)
             for before, own in zip(prompt[1:], segment[1:], strict=True)
         )
-        made = _without_copies(segment[0], keys, values, layout.seen, **options)
+        shared = query.size(1) // key.size(1)
+        made = _without_copies(segment[0], keys, values, layout.added(shared, query.dtype), **options)
         results.append(made.flatten(0, 1))
     return torch.cat(results).index_select(0, layout.back)[None], None
 
@@ -129,18 +146,20 @@ def _without_copies(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    seen: Tensor | None,
+    mask: Tensor | None,
     dropout: float = 0.0,
     scaling: float | None = None,
     **_: Any,
 ) -> Tensor:
     """[B, H, T, D] -> [B, T, H, D], where heads may share keys: they become further queries of one head.
 
-    transformers repeats keys and values for each head instead, at each step of generation all of the cache.
+    Where there is a mask, transformers repeats keys and values for each head, at each step all of the cache.
+
+    Args:
+        mask: [B or 1, 1, heads that share keys * T, keys] or None.
     """
     shared, length = query.size(1) // key.size(1), query.size(2)
     folded = query.unflatten(1, (key.size(1), shared)).flatten(2, 3)
-    mask = None if seen is None else seen.repeat(1, 1, shared, 1)
     made = scaled_dot_product_attention(folded, key, value, mask, dropout, scale=scaling)
     return made.unflatten(2, (shared, length)).flatten(1, 2).transpose(1, 2)
 

@@ -69,7 +69,7 @@ def share_prompts(model: Any, merge: bool = True) -> Callable[..., Tensor]:
             return sample(input_ids, attention_mask, generation_config, **images)
 
     def sample(input_ids: Tensor, attention_mask: Tensor, generation_config: Any, **images: Any) -> Tensor:
-        prefix_attention.enable(model)
+        prefix_attention.enable(model)  # a step of generation then copies no keys
         batch = _batch(input_ids, attention_mask, backbone.config.image_token_id, **images)
         groups = find_groups(batch)
         first = [group[0] for group in groups]

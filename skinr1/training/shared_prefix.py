@@ -78,8 +78,8 @@ class Packed:
     """Inputs of one forward pass over a row of T tokens, and where each completion token's prediction stands in it.
 
     Attributes:
-        inputs: keyword arguments of the model: input_ids [1, T], attention_mask (all of it), prefix_layout (who sees
-            whom), position_ids [3, 1, T], images.
+        inputs: keyword arguments of the model: input_ids [1, T], prefix_layout (who sees whom), attention_mask (says
+            nothing), position_ids [3, 1, T], images.
         labels: [1, T]; the token that each position predicts, -100 elsewhere: already shifted.
         column: [B, C]; position of the prediction of each completion token; 0 for padding.
         scored: [B, C]; False at padding.
@@ -141,7 +141,7 @@ def pack(batch: Batch, model: torch.nn.Module) -> Packed:
         model: the policy, wrapped or not; its backbone knows the multimodal positions of a prompt.
 
     Raises:
-        UserError: the model's attention is not ``sdpa``.
+        UserError: the model is no Qwen-VL, or its attention is not ``sdpa``.
     """
     prefix_attention.enable(model)
     groups = find_groups(batch)
@@ -158,8 +158,9 @@ def pack(batch: Batch, model: torch.nn.Module) -> Packed:
     tokens = torch.cat(row.tokens)[None]
     inputs: dict[str, Any] = {
         "input_ids": tokens,
-        # four dimensions: transformers makes no mask of the row's square of it
-        "attention_mask": torch.ones_like(tokens, dtype=torch.bool)[:, None, None],
+        # of four dimensions transformers makes no mask of the row's square; where a layer did not know the layout,
+        # seeing nothing would give NaN, and seeing all would go unnoticed
+        "attention_mask": torch.zeros_like(tokens, dtype=torch.bool)[:, None, None],
         "prefix_layout": Layout.of(row.prompts, row.segments, row.owner, tokens.device),
         "position_ids": torch.cat(row.positions, dim=1)[:, None],
     }

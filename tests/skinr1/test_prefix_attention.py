@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from skinr1 import vlm
 from skinr1.errors import UserError
@@ -53,8 +54,8 @@ def test_equal_to_a_mask_of_the_row(row: list[tuple[int, list[int]]], grouped: b
     module = SimpleNamespace(num_key_value_groups=heads[0] // heads[1], is_causal=True)
     slope = torch.randn(1, len(mask), HEADS, SIZE, generator=draw)
     ways = []
-    for given_layout in (None, layout):
-        made, weights = prefix_attention.attend(module, *parts, mask[None, None], given_layout, scaling=0.3)
+    for attend, options in ((sdpa_attention_forward, {}), (prefix_attention.attend, {"prefix_layout": layout})):
+        made, weights = attend(module, *parts, mask[None, None], scaling=0.3, **options)
         assert weights is None
         ways.append((made.detach(), *torch.autograd.grad((made * slope).sum(), parts)))
     for usual, ours in zip(*ways, strict=True):
@@ -62,15 +63,40 @@ def test_equal_to_a_mask_of_the_row(row: list[tuple[int, list[int]]], grouped: b
         assert torch.allclose(usual, ours, atol=1e-5)
 
 
-def test_no_mask_of_the_row_is_held():
+def test_layers_keep_one_mask_between_them_and_none_of_the_row():
     prompt, answers = 300, [90] * 16
-    layout, _ = laid_out([(prompt, answers)] * 2)
-    assert layout.seen.shape == (1, 1, 90, 390)  # prompts of one length: one mask serves all
-    assert laid_out([(3, [2]), (4, [1])])[0].seen.shape == (2, 1, 2, 6)
+    row = [(prompt, answers)] * 2
+    layout, mask = laid_out(row)
+    module = SimpleNamespace(num_key_value_groups=1, is_causal=True)
+    query, key, value = (torch.randn(1, 1, len(mask), 2, requires_grad=True) for _ in range(3))
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        layers = [prefix_attention.attend(module, query, key, value, None, layout)[0] for _ in range(3)]
+    assert len(layers) == 3
+    assert 4 * 90 * 390 in kept.values(), "prompts of one length: one mask serves all segments"
+    assert sum(kept.values()) < len(mask) ** 2
+    assert laid_out([(3, [2]), (4, [1])])[0].added(3, torch.bfloat16).shape == (2, 1, 6, 6)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_a_step_of_generation(masked: bool):
+    draw = torch.Generator().manual_seed(0)
+    query = torch.randn(3, HEADS, 1, SIZE, generator=draw)
+    key, value = (torch.randn(3, KEY_HEADS, 7, SIZE, generator=draw) for _ in range(2))
+    mask = torch.arange(7) >= torch.tensor([0, 2, 5])[:, None, None, None] if masked else None
+    module = SimpleNamespace(num_key_value_groups=HEADS // KEY_HEADS, is_causal=True)
+    usual, _ = sdpa_attention_forward(module, query, key, value, mask, scaling=0.3)
+    ours, _ = prefix_attention.attend(module, query, key, value, mask, scaling=0.3)
+    assert torch.allclose(usual, ours, atol=1e-6)
 
 
 @pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])
-def test_only_the_language_model_changes_and_only_for_a_layout(tmp_path: Path, family: str):
+def test_only_the_language_model_changes(tmp_path: Path, family: str):
     model = vlm.load_model(str(runs.write_base(tmp_path / "base", family)), "float32")
     ids = torch.arange(20, 40)[None]
     before = model(input_ids=ids).logits
@@ -88,3 +114,8 @@ def test_other_attention_is_refused(tmp_path: Path):
     model.set_attn_implementation("eager")
     with pytest.raises(UserError, match="not eager"):
         prefix_attention.enable(model)
+
+
+def test_other_models_are_refused():
+    with pytest.raises(UserError, match="no Qwen-VL"):
+        prefix_attention.enable(torch.nn.Linear(1, 1))
