@@ -6,7 +6,7 @@ from skinr1.knowledge.rules import assertions
 from skinr1.report import Answer, inconsistencies
 from skinr1.rewards.conclusion import concludes
 from skinr1.taxonomy import Taxonomy
-from skinr1.taxonomy.node import words
+from skinr1.taxonomy.node import normalise
 
 LENGTH = 1200  # characters of reasoning that cost nothing; the paper's trajectories are shorter
 GRAM = 4
@@ -51,8 +51,8 @@ def citations_valid(answer: Answer | None, passages: Mapping[str, tuple[str, ...
         passage for passage, nodes in standing.items() if own and any(_on_one_path(own, n, taxonomy) for n in nodes)
     }
     if len(good) < len(standing):  # as a rule they are about the diagnosis
-        named = {node for _, _, nodes in taxonomy.named(words(answer.spoken)) for node in nodes}
-        good |= {passage for passage, nodes in standing.items() if not named.isdisjoint(nodes)}
+        said = f" {normalise(answer.spoken)} "
+        good |= {passage for passage, nodes in standing.items() if any(taxonomy.names(node, said) for node in nodes)}
     return len(good) / len(cited)
 
 

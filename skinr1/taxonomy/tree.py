@@ -45,6 +45,7 @@ class Taxonomy:
             if parent:
                 self._children.setdefault(parent, []).append(node.id)
         self._resolved: dict[str, frozenset[str]] = {}
+        self._padded: dict[str, tuple[str, ...]] = {}
 
     @classmethod
     def load(cls, path: Path | None = None) -> "Taxonomy":
@@ -180,6 +181,14 @@ class Taxonomy:
             for label, nodes in self._by_first_word.get(word, ()):
                 if tuple(words[start : start + len(label)]) == label:
                     yield start, start + len(label), nodes
+
+    def names(self, node_id: str, padded: str) -> bool:
+        """Whether one of the node's labels stands in a text: its :func:`normalise` between two spaces."""
+        known = self._padded.get(node_id)
+        if known is None:
+            labels = map(normalise, self.node(node_id).labels)
+            known = self._padded[node_id] = tuple(f" {label} " for label in labels if label)
+        return any(label in padded for label in known)
 
     def with_code(self, system: str, code: str) -> frozenset[str]:
         """Nodes that carry a code of ``icd10cm``, ``isic`` or ``doid``; empty when none does.

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from skinr1.errors import UserError
 from skinr1.taxonomy import Bucket, LabelMap, Taxonomy, lint
-from skinr1.taxonomy.node import normalise
+from skinr1.taxonomy.node import normalise, words
 from tests.skinr1.small_tree import small
 
 TREE = Taxonomy.load()
@@ -268,3 +268,11 @@ def test_faulty_label_map(tmp_path, text, complaint):
 def test_missing_label_map(name):
     with pytest.raises(UserError, match=name):
         LabelMap.load(name, TREE)
+
+
+@given(st.lists(st.sampled_from(["Common", "nevus", "dysplastic", "melanoma", "Bowen's", "disease", "the,", "SCC"])))
+def test_a_node_is_named_where_the_search_for_all_names_finds_it(said: list[str]) -> None:
+    text = " ".join(said)
+    found = {node for _, _, nodes in TREE.named(words(text)) for node in nodes}
+    padded = f" {normalise(text)} "
+    assert {node for node in TREE.nodes if TREE.names(node, padded)} == found
