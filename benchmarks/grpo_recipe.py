@@ -45,22 +45,18 @@ def turn(args: Arguments, shared: bool) -> list[dict[str, Any]]:
         options = ["--max_steps", str(args.steps), "--shared_prefix", str(shared)]
         done = subprocess.run([*launcher, *script, *options], capture_output=True, text=True, check=False)
         if done.returncode:
-            told = [line for line in done.stderr.splitlines() if line.startswith("error:")]
-            raise UserError(
-                f"the recipe ended with {done.returncode}", told[0] if told else str(args.recipe), "Run it by hand."
-            )
-        return [row for row in read_jsonl(Path(folder, "run", "metrics.jsonl")) if row.get("step", 0) > 1]
+            told = (line.removeprefix("error: ") for line in done.stderr.splitlines() if line.startswith("error: "))
+            raise UserError(f"the recipe ended with {done.returncode}", str(args.recipe), next(told, "Run it by hand."))
+        logs = read_jsonl(Path(folder, "run", "metrics.jsonl"))
+        return [row for row in logs if row.get("step", 0) > 1 and "time/update" in row]
 
 
 def summary(logs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Median seconds of each part and of a step, and what was sampled."""
-    found = {part: median(row[f"time/{part}"] for row in logs if f"time/{part}" in row) for part in PARTS}
-    steps = [sum(row[f"time/{part}"] for part in PARTS) for row in logs if "time/update" in row]
-    lengths = {
-        name: median(row[f"completions/{name}_length"] for row in logs if "time/update" in row)
-        for name in ("mean", "max")
-    }
-    return {**found, "step": median(steps), "steps": steps, "lengths": lengths}
+    """Median seconds of each part and of a step, and tokens of the answers that were sampled."""
+    parts = {part: [row[f"time/{part}"] for row in logs] for part in PARTS}
+    steps = [sum(taken) for taken in zip(*parts.values(), strict=True)]
+    lengths = {name: median(row[f"completions/{name}_length"] for row in logs) for name in ("mean", "max")}
+    return {**{part: median(taken) for part, taken in parts.items()}, "step": median(steps), "lengths": lengths}
 
 
 def table(usual: dict[str, Any], ours: dict[str, Any]) -> Table:
