@@ -8,7 +8,6 @@ both lengths. Times are medians over all steps of all turns but each turn's firs
 """
 
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from rich.table import Table
 
 from skinr1 import config
 from skinr1.errors import UserError
+from skinr1.pipeline import torchrun
 from skinr1.progress import progress_bar
 from skinr1.stage import canonical_json, read_jsonl, write_atomic
 
@@ -40,10 +40,10 @@ class Arguments:
 def turn(args: Arguments, shared: bool) -> list[dict[str, Any]]:
     """The logs of one short run, without its first step."""
     with tempfile.TemporaryDirectory() as folder:
-        launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(args.processes)]
-        script = ["recipes/grpo.py", "--config", str(args.recipe), "--output_dir", f"{folder}/run"]
+        recipe = ["--config", str(args.recipe), "--output_dir", f"{folder}/run"]
         options = ["--max_steps", str(args.steps), "--shared_prefix", str(shared)]
-        done = subprocess.run([*launcher, *script, *options], capture_output=True, text=True, check=False)
+        command = [*torchrun("grpo", args.processes), *recipe, *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             told = (line.removeprefix("error: ") for line in done.stderr.splitlines() if line.startswith("error: "))
             raise UserError(f"the recipe ended with {done.returncode}", str(args.recipe), next(told, "Run it by hand."))

@@ -50,6 +50,12 @@ def recipe_of(name: str, folders: Sequence[Path]) -> Path | None:
     return next((path for path in (folder / f"{name}.yaml" for folder in reversed(folders)) if path.is_file()), None)
 
 
+def torchrun(script: str, processes: int) -> list[str]:
+    """The command of a training script, on a port of its own."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(processes)]
+    return [*launcher, "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", f"recipes/{script}.py"]
+
+
 def stages(args: Arguments) -> Iterator[Stage]:
     """The stages of a recipe folder, in order; a stage without a YAML there is no part of this pipeline."""
     out, seed = args.output, str(args.seed)
@@ -63,10 +69,6 @@ def stages(args: Arguments) -> Iterator[Stage]:
 
     def module(name: str) -> list[str]:
         return [sys.executable, "-m", name]
-
-    def torchrun(script: str) -> list[str]:
-        launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(args.processes)]
-        return [*launcher, "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", f"recipes/{script}.py"]
 
     base = ["--model", out / "base"] if recipe_of("pretrain", args.recipes) else []
     yield from stage("knowledge", module("data_builders.knowledge"), "--output", out / "knowledge")
@@ -85,20 +87,20 @@ def stages(args: Arguments) -> Iterator[Stage]:
     yield from stage("rl", module("data_builders.rl"), "--cases", out / "cases", "--output", out / "rl")
     yield from stage(
         "pretrain",
-        torchrun("pretrain"),
+        torchrun("pretrain", args.processes),
         *("--train_file", out / "captions" / "train.jsonl"),
         *("--language_files", out / "trajectories" / "train.jsonl"),
         *("--output_dir", out / "base", "--seed", seed),
     )
     yield from stage(
         "sft",
-        torchrun("sft"),
+        torchrun("sft", args.processes),
         *base,
         *("--train_file", out / "trajectories" / "train.jsonl", "--output_dir", out / "sft", "--seed", seed),
     )
     yield from stage(
         "grpo",
-        torchrun("grpo"),
+        torchrun("grpo", args.processes),
         *("--model", out / "sft", "--train_file", out / "rl" / "train.jsonl", "--knowledge", out / "knowledge"),
         *("--output_dir", out / "grpo", "--seed", seed),
     )

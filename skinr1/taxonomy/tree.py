@@ -45,7 +45,6 @@ class Taxonomy:
             if parent:
                 self._children.setdefault(parent, []).append(node.id)
         self._resolved: dict[str, frozenset[str]] = {}
-        self._padded: dict[str, tuple[str, ...]] = {}
 
     @classmethod
     def load(cls, path: Path | None = None) -> "Taxonomy":
@@ -106,6 +105,14 @@ class Taxonomy:
                 first, *_ = parts = tuple(label.split())
                 index.setdefault(first, []).append((parts, nodes))
         return index
+
+    @cached_property
+    def _padded(self) -> dict[str, tuple[str, ...]]:
+        found: dict[str, list[str]] = {node_id: [] for node_id in self.nodes}
+        for label, nodes in self._by_label.items():
+            for node_id in nodes if label else ():  # lint finds those that are empty
+                found[node_id].append(f" {label} ")
+        return {node_id: tuple(labels) for node_id, labels in found.items()}
 
     @cached_property
     def _by_code(self) -> dict[str, dict[str, frozenset[str]]]:
@@ -184,11 +191,7 @@ class Taxonomy:
 
     def names(self, node_id: str, padded: str) -> bool:
         """Whether one of the node's labels stands in a text: its :func:`normalise` between two spaces."""
-        known = self._padded.get(node_id)
-        if known is None:
-            labels = map(normalise, self.node(node_id).labels)
-            known = self._padded[node_id] = tuple(f" {label} " for label in labels if label)
-        return any(label in padded for label in known)
+        return any(label in padded for label in self._padded[self.node(node_id).id])
 
     def with_code(self, system: str, code: str) -> frozenset[str]:
         """Nodes that carry a code of ``icd10cm``, ``isic`` or ``doid``; empty when none does.

@@ -80,6 +80,20 @@ def _places(spans: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
     return (starts[:, None] + steps) * known, known
 
 
+def backbone_of(model: torch.nn.Module) -> Any:
+    """The part that knows multimodal positions and holds the language model; of a wrapped model, too.
+
+    Raises:
+        UserError: the model is no Qwen-VL.
+    """
+    found = next((module for module in model.modules() if hasattr(module, "get_rope_index")), None)
+    if found is None:
+        raise UserError(
+            "no Qwen-VL model", type(model).__name__, "Switch sharing off (shared_prefix, shared_rows: false)."
+        )
+    return found
+
+
 def enable(model: torch.nn.Module) -> None:
     """Lets the language model take a :class:`Layout` as ``prefix_layout``, and sample without copies of shared keys.
 
@@ -88,12 +102,7 @@ def enable(model: torch.nn.Module) -> None:
     Raises:
         UserError: the model is no Qwen-VL, or was loaded with another attention than ``sdpa``.
     """
-    backbone: Any = next((module for module in model.modules() if hasattr(module, "get_rope_index")), None)
-    if backbone is None:
-        raise UserError(
-            "no Qwen-VL model", type(model).__name__, "Switch sharing off (shared_prefix, shared_rows: false)."
-        )
-    config = backbone.language_model.config
+    config = backbone_of(model).language_model.config
     if config._attn_implementation not in ("sdpa", NAME):
         raise UserError(
             f"a shared prefix needs sdpa attention, not {config._attn_implementation}",
@@ -115,9 +124,7 @@ def attend(
     """Attention as transformers calls it: heads [B, H, T, D] -> [B, T, H, D], and no weights. With a layout B is 1."""
     if prefix_layout is None:
         if query.size(2) == 1:  # a step of generation
-            shared = query.size(1) // key.size(1)
-            mask = None if attention_mask is None else attention_mask.expand(-1, -1, shared, -1)
-            return _without_copies(query, key, value, mask, **options), None
+            return _without_copies(query, key, value, attention_mask, **options), None
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
     layout = prefix_layout
     whole = [part[0].transpose(0, 1) for part in (query, key, value)]  # [T, H, D] each
@@ -156,7 +163,7 @@ def _without_copies(
     Where there is a mask, transformers repeats keys and values for each head, at each step all of the cache.
 
     Args:
-        mask: [B or 1, 1, heads that share keys * T, keys] or None.
+        mask: [B or 1, 1, heads that share keys * T, keys], of one token also [B, 1, 1, keys]; or None.
     """
     shared, length = query.size(1) // key.size(1), query.size(2)
     folded = query.unflatten(1, (key.size(1), shared)).flatten(2, 3)

@@ -57,9 +57,12 @@ def share_prompts(model: Any, merge: bool = True) -> Callable[..., Tensor]:
         model: the policy; unwrapped, with or without adapter.
         merge: whether to merge the adapter while sampling, as :func:`merged` says; False where the forward pass
             rounds the weights to 16 bits.
+
+    Raises:
+        UserError: the model is no Qwen-VL.
     """
     stock = model.generate
-    backbone: Any = next(module for module in model.modules() if hasattr(module, "get_rope_index"))
+    backbone = prefix_attention.backbone_of(model)
 
     @torch.no_grad()
     def generate(input_ids: Tensor, attention_mask: Tensor, generation_config: Any, **images: Any) -> Tensor:

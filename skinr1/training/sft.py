@@ -167,7 +167,7 @@ class SkinSFTTrainer(SFTTrainer):
         packed = shared_prefix.pack(batch, model)
         before = self._total_train_tokens
         loss = super().compute_loss(model, {**packed.inputs, "shift_labels": packed.labels}, *args, **kwargs)
-        if self.model.training:  # the parent counts the tokens of a shared prompt once
+        if self.model.training:  # the parent counts in the attention mask, which says nothing here
             self._total_train_tokens = before + int(self.accelerator.gather(batch.attention_mask.sum()).sum())
             self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
         return loss

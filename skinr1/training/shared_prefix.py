@@ -213,7 +213,7 @@ def prompt_positions(batch: Batch, samples: Sequence[int], model: torch.nn.Modul
     grids, _ = batch.images(samples)
     if grids is None or batch.mm_token_type_ids is None:
         return (mask.long().cumsum(dim=1) - 1).clamp(min=0).expand(3, -1, -1)
-    backbone: Any = next(module for module in model.modules() if hasattr(module, "get_rope_index"))
     types = batch.mm_token_type_ids[samples, : batch.prompt_length]
-    positions, _ = backbone.get_rope_index(ids, mm_token_type_ids=types, image_grid_thw=grids, attention_mask=mask)
+    rule = prefix_attention.backbone_of(model).get_rope_index
+    positions, _ = rule(ids, mm_token_type_ids=types, image_grid_thw=grids, attention_mask=mask)
     return positions
